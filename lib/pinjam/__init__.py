@@ -1,0 +1,1 @@
+"""Pinjam: consumer lending from sign-up to the last instalment."""

@@ -1,0 +1,1 @@
+"""Dated policies: prices, decision rules, scorecard."""

@@ -1,0 +1,1 @@
+"""Settings, composition, the HTTP and event edges, logging, OpenAPI."""

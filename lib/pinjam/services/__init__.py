@@ -1,0 +1,1 @@
+"""Use cases by verb of the trade, and the ports that they need."""

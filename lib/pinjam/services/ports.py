@@ -1,0 +1,273 @@
+"""What use cases need from outside, named by the need. Adapters are in `pinjam.adapters`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal, Protocol
+
+from pinjam.domain.notification import Channel
+from pinjam.domain.payment import Instructions, Method
+from pinjam.domain.trail import Event
+from pinjam.domain.user import KycCheck, Locale, Sealed
+
+
+class Unavailable(Exception):
+    """An outside service did not answer, or said that it cannot now. Trying again later may help."""
+
+    def __init__(self, service: str, detail: str, retry_after_s: int = 5) -> None:
+        super().__init__(f"{service}: {detail}")
+        self.service = service
+        self.retry_after_s = retry_after_s
+
+
+class Refused(Exception):
+    """An outside service understood the request and refused it for good. `code` is the service's own."""
+
+    def __init__(self, service: str, code: str, detail: str = "") -> None:
+        super().__init__(f"{service}: {code} {detail}".rstrip())
+        self.service = service
+        self.code = code
+
+
+class Clock(Protocol):
+    """The time as the business sees it."""
+
+    def now(self) -> datetime:
+        """This instant, in UTC."""
+        ...
+
+    def today(self) -> date:
+        """The business date, in Asia/Jakarta."""
+        ...
+
+
+class Ids(Protocol):
+    """New identifiers."""
+
+    def new(self, prefix: str) -> str:
+        """`<prefix>_<ULID>`, later ids sorting after earlier ones."""
+        ...
+
+
+class Vault(Protocol):
+    """Keeps personal values unreadable at rest."""
+
+    def seal(self, value: str, *, owner: str, field: str) -> Sealed:
+        """Encrypt a field of a record's owner; the same owner and field are needed to open it."""
+        ...
+
+    def open(self, sealed: Sealed, *, owner: str, field: str) -> str:
+        """The value again. ValueError if it was sealed for another owner or field, or changed."""
+        ...
+
+    def fingerprint(self, value: str, *, field: str) -> str:
+        """A keyed hash (hex) that finds an equal value and tells nothing else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a client authenticates with; `expires_in` in seconds."""
+
+    id_token: str
+    refresh_token: str
+    expires_in: int
+
+
+class AccountExists(Exception):
+    """The uid or the e-mail address has an account already."""
+
+
+class WrongCredentials(Exception):
+    """Unknown account, wrong password, or a token that is not (or no longer) good."""
+
+
+class TooManyAttempts(Exception):
+    """Too many failures; `retry_after_s` says when to come back."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"retry after {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class Accounts(Protocol):
+    """Who can log in: Firebase Auth, or the local server that speaks its protocol.
+
+    Every call raises Unavailable when the service does not answer.
+    """
+
+    def create(self, *, uid: str, email: str, password: str) -> None:
+        """Make an account with our uid. AccountExists if the uid or address is taken."""
+        ...
+
+    def sign_in(self, *, email: str, password: str) -> Tokens:
+        """WrongCredentials for an unknown address and a wrong password alike, in the same time;
+
+        TooManyAttempts when guessing goes on.
+        """
+        ...
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """A new ID token. WrongCredentials if the token is unknown, used up or revoked."""
+        ...
+
+    def revoke(self, uid: str) -> None:
+        """End every session: refresh tokens issued before now are no longer good."""
+        ...
+
+
+class TokenVerifier(Protocol):
+    """Proves an ID token."""
+
+    def verify(self, id_token: str) -> Mapping[str, object]:
+        """The claims of a genuine, unexpired token for this project; WrongCredentials otherwise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityClaim:
+    """What an e-KYC provider is asked to confirm. `reference` is ours and makes a repeat harmless."""
+
+    reference: str
+    nik: str
+    full_name: str
+    birth_date: date
+    email: str
+    phone: str
+    ktp_image: bytes
+    selfie_image: bytes
+
+
+class IdentityCheck(Protocol):
+    """An e-KYC provider."""
+
+    def check(self, claim: IdentityClaim) -> tuple[KycCheck, ...]:
+        """The named checks. Unavailable when there is no answer; Refused when the request is not accepted."""
+        ...
+
+
+OrderStatus = Literal["pending", "settled", "expired", "failed", "reversed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A payment order as the gateway knows it; `amount` in rupiah."""
+
+    order_id: str
+    transaction_id: str
+    status: OrderStatus
+    amount: int
+
+
+class ForgedNotification(Exception):
+    """A gateway notification whose signature is not the gateway's."""
+
+
+class PaymentGateway(Protocol):
+    """Collects repayments. Every call raises Unavailable when the gateway does not answer."""
+
+    def charge(
+        self, *, order_id: str, amount: int, method: Method, expires_at: datetime, now: datetime
+    ) -> tuple[Order, Instructions]:
+        """Open an order for `amount` rupiah; asking again with the same id gives the same order.
+
+        Refused when the gateway does not take it.
+        """
+        ...
+
+    def status(self, order_id: str) -> Order | None:
+        """The order as it stands now, None if the gateway does not know it."""
+        ...
+
+    def cancel(self, order_id: str) -> None:
+        """Close a pending order so that it cannot be paid; harmless if it is closed or unknown."""
+        ...
+
+    def read_notification(self, body: Mapping[str, object]) -> str:
+        """The order id that a genuine notification speaks of. ForgedNotification for any other;
+
+        ValueError when fields that the signature covers are missing or not strings.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payout:
+    """A payout as the gateway knows it."""
+
+    reference: str
+    status: Literal["processing", "completed", "failed"]
+    failure: str | None = None
+
+
+class PayoutGateway(Protocol):
+    """Pays loans out. Every call raises Unavailable when the gateway does not answer."""
+
+    def pay_out(
+        self, *, payout_id: str, amount: int, bank_code: str, account_number: str, account_name: str, notes: str
+    ) -> Payout:
+        """Send `amount` rupiah; asking again with the same `payout_id` sends nothing more.
+
+        Refused when the gateway does not take it.
+        """
+        ...
+
+    def status(self, reference: str) -> Payout:
+        """The payout as it stands now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message for one channel. `to` is an address, an E.164 number or a device token.
+
+    `id` is ours, for providers that can drop a repeat. `kind` and `parameters` serve providers that send
+    registered templates; `subject` serves e-mail and push.
+    """
+
+    id: str
+    to: str
+    kind: str
+    locale: Locale
+    subject: str
+    body: str
+    parameters: tuple[str, ...] = ()
+    data: Mapping[str, str] | None = None
+
+
+class Messenger(Protocol):
+    """Sends on one channel."""
+
+    channel: Channel
+
+    def send(self, message: Message) -> str:
+        """The provider's id for it. Unavailable when trying again may help, Refused when it will not."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Keeps documents' bytes. Every call raises Unavailable when the service does not answer."""
+
+    def put(self, key: str, content: bytes, *, content_type: str) -> None:
+        """Store bytes; the same key again replaces them."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The bytes. LookupError if there are none."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the bytes; harmless if there are none."""
+        ...
+
+    def download_url(self, key: str, *, content_type: str, expires_in_s: int) -> str:
+        """A URL that gives the bytes to whoever holds it, for so long."""
+        ...
+
+
+class Publisher(Protocol):
+    """Hands events to their consumers."""
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """All of them are safely kept when this returns, some perhaps twice; Unavailable otherwise."""
+        ...

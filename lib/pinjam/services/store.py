@@ -1,0 +1,143 @@
+"""The store that use cases need: typed records, serializable transactions, unique values.
+
+An adapter stores every record type in `KINDS` and passes the contract suite in `tests/contracts`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import Enum
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from pinjam.domain.document import Document
+from pinjam.domain.loan import Loan
+from pinjam.domain.notification import Notification
+from pinjam.domain.payment import Payment
+from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
+from pinjam.domain.user import User
+
+Record: TypeAlias = User | Document | Loan | Payment | Notification | Event | Consumption | KeptAnswer | AuditRecord
+R = TypeVar("R", bound=Record)
+A = TypeVar("A")
+Scalar: TypeAlias = str | int | bool | date | datetime | Enum | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a record type is kept: its collection, and the sets of fields whose values no two records share.
+
+    A set with a None among its values is not compared.
+    """
+
+    collection: str
+    unique: tuple[tuple[str, ...], ...] = ()
+
+
+KINDS: Mapping[type, Kind] = {
+    User: Kind("users", (("email",), ("phone",), ("nik_hash",))),
+    Document: Kind("documents", (("user_id", "kind", "source_sha256"),)),
+    Loan: Kind("loans", (("open_for",), ("payout_id",))),
+    Payment: Kind("payments"),
+    Notification: Kind("notifications"),
+    Event: Kind("outbox"),
+    Consumption: Kind("consumptions"),
+    KeptAnswer: Kind("kept_answers"),
+    AuditRecord: Kind("audit_log", (("subject", "number"),)),
+}
+
+
+class Conflict(Exception):
+    """A record with this id or this unique value is there already; `fields` names the unique set."""
+
+    def __init__(self, kind: type, fields: tuple[str, ...]) -> None:
+        super().__init__(f"{kind.__name__}: {', '.join(fields)} taken")
+        self.kind = kind
+        self.fields = fields
+
+
+class Contention(Exception):
+    """Other transactions kept winning; nothing was written, and the caller may try again later."""
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer; nothing is known to be written. `retry_after_s` is a hint."""
+
+    def __init__(self, message: str, retry_after_s: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Find(Generic[R]):
+    """Which records, in which order.
+
+    `where`: equality, a value of None meaning that the field has none. `at_least` and `below` bound the
+    field in `order` (so one range at most). Records come ordered by (`order`, `id`), both reversed when
+    `descending`; `after` is the cursor of an earlier page of the same query.
+    """
+
+    kind: type[R]
+    where: Mapping[str, Scalar] = field(default_factory=dict)
+    order: str = "id"
+    at_least: Scalar = None
+    below: Scalar = None
+    descending: bool = False
+    limit: int = 20
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[A]):
+    """A page of records and the cursor of the next one, None at the end."""
+
+    items: tuple[A, ...]
+    next_cursor: str | None
+
+
+class BadCursor(ValueError):
+    """A cursor that this query did not give out."""
+
+
+class Reader(Protocol):
+    """What can be asked, all of it as of one moment."""
+
+    def get(self, kind: type[R], id: str) -> R | None:
+        """The record with this id, or None."""
+        ...
+
+    def find(self, query: Find[R]) -> Page[R]:
+        """One page of records. BadCursor if `after` is not this query's."""
+        ...
+
+    def count(self, kind: type[R], where: Mapping[str, Scalar]) -> int:
+        """How many records have all these values."""
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """Reads, then writes: a read after a write is a programming error (RuntimeError)."""
+
+    def insert(self, record: Record) -> None:
+        """Add a record. Conflict if its id or a unique value is taken (raised here or at the commit)."""
+        ...
+
+    def update(self, record: Record) -> None:
+        """Replace the record with this id. Conflict as for insert; LookupError if there is none."""
+        ...
+
+
+class Store(Protocol):
+    """Records with serializable transactions."""
+
+    def transact(self, work: Callable[[Transaction], A]) -> A:
+        """Run `work` in a serializable transaction and commit.
+
+        `work` is run again when another transaction got in between, so it must have no effect but on
+        the transaction; what it raises rolls back. Contention when that happens too often;
+        StoreUnavailable when the store cannot be reached.
+        """
+        ...
+
+    def read(self, work: Callable[[Reader], A]) -> A:
+        """Run `work` on one consistent view, without being able to write."""
+        ...

@@ -1,0 +1,18 @@
+"""Which functions hear of which events. The local broker and the deployment both read this."""
+
+from collections.abc import Mapping
+
+from pinjam.domain.trail import Topic
+
+SUBSCRIPTIONS: Mapping[Topic, tuple[str, ...]] = {
+    "user-documents-completed": ("verify_identity",),
+    "user-verified": ("notify",),
+    "loan-submitted": ("decide_loan", "notify"),
+    "loan-decided": ("notify",),
+    "loan-accepted": ("disburse",),
+    "loan-disbursed": ("notify",),
+    "payment-settled": ("notify",),
+    "payment-reversed": ("notify",),
+    "loan-settled": ("notify",),
+    "instalment-reminder": ("notify",),
+}
