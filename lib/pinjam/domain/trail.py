@@ -45,13 +45,15 @@ class KeptAnswer:
     """The first answer to a request that carried an idempotency key.
 
     `id` is `<user id>:<route>:<key>`; `fingerprint` a hash of the request. While `status` is None the
-    first request is still running, on behalf of `subject`.
+    first request is still running, on behalf of `subject`, until `leased_until`: after that a repetition
+    takes the work up again.
     """
 
     id: str
     fingerprint: str
     subject: str
     created_at: datetime
+    leased_until: datetime | None = None
     status: int | None = None
     body: Mapping[str, object] | None = None
 
