@@ -1,0 +1,370 @@
+"""The part of Google's Identity Toolkit and Secure Token API that this system uses, served locally.
+
+Same paths, bodies, tokens and error codes as Firebase Auth, so that the adapter which talks to it is the
+one that talks to Firebase. Time is real time: a moved business date must not end anybody's session.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from wsgiref.types import WSGIApplication
+
+import jwt
+from argon2 import PasswordHasher
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from flask import Flask, Response, jsonify, request
+from psycopg_pool import ConnectionPool
+from werkzeug.exceptions import HTTPException
+
+from pinjam.local.identity_accounts import Account, IdentityAccounts, IdentityError, Session, owasp_hasher
+
+ID_TOKEN_LIFE_S = 3600
+JWKS_PATH = "/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
+MIN_PASSWORD = 6
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+class SigningKey:
+    """The RSA key of ID tokens, kept in a file so that tokens outlive a restart."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            _write_new_key(path)
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise TypeError(f"{path} does not hold an RSA key")
+        self._key = key
+        numbers = key.public_key().public_numbers()
+        modulus = numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")
+        exponent = numbers.e.to_bytes((numbers.e.bit_length() + 7) // 8, "big")
+        self.kid = hashlib.sha256(modulus).hexdigest()[:40]
+        self.jwks = {
+            "keys": [
+                {
+                    "kty": "RSA",
+                    "alg": "RS256",
+                    "use": "sig",
+                    "kid": self.kid,
+                    "n": _unpadded(modulus),
+                    "e": _unpadded(exponent),
+                }
+            ]
+        }
+
+    def sign(self, claims: Mapping[str, object]) -> str:
+        """A compact RS256 JWT of these claims."""
+        return jwt.encode(dict(claims), self._key, algorithm="RS256", headers={"kid": self.kid})
+
+
+class TokenIssuer:
+    """Makes and reads this project's ID tokens."""
+
+    def __init__(self, key: SigningKey, *, project: str, clock: Callable[[], float]) -> None:
+        self._key = key
+        self._project = project
+        self._clock = clock
+        self._public = jwt.PyJWK(key.jwks["keys"][0])
+
+    def id_token(self, session: Session) -> str:
+        """An ID token as Firebase makes it after a sign-in by password."""
+        now = int(self._clock())
+        account = session.account
+        return self._key.sign(
+            {
+                "iss": f"https://securetoken.google.com/{self._project}",
+                "aud": self._project,
+                "auth_time": session.auth_time,
+                "user_id": account.local_id,
+                "sub": account.local_id,
+                "iat": now,
+                "exp": now + ID_TOKEN_LIFE_S,
+                "email": account.email,
+                "email_verified": account.email_verified,
+                "firebase": {"identities": {"email": [account.email]}, "sign_in_provider": "password"},
+            }
+        )
+
+    def subject(self, id_token: str) -> tuple[str, int]:
+        """The account's id and the second of issue. INVALID_ID_TOKEN or TOKEN_EXPIRED otherwise."""
+        try:
+            claims = jwt.decode(
+                id_token,
+                self._public,
+                algorithms=["RS256"],
+                audience=self._project,
+                options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
+            )
+        except jwt.InvalidTokenError as error:
+            raise IdentityError("INVALID_ID_TOKEN") from error
+        if self._clock() >= claims["exp"]:
+            raise IdentityError("TOKEN_EXPIRED")
+        return str(claims["sub"]), int(claims["iat"])
+
+
+class _Calls:
+    """The protocol's calls: JSON in, JSON out."""
+
+    def __init__(self, accounts: IdentityAccounts, tokens: TokenIssuer) -> None:
+        self._accounts = accounts
+        self._tokens = tokens
+
+    def create(self, body: Mapping[str, object]) -> dict[str, object]:
+        account = self._accounts.create(
+            local_id=_text(body, "localId", "MISSING_LOCAL_ID"), email=_email(body), password=_new_password(body)
+        )
+        return {
+            "kind": "identitytoolkit#SignupNewUserResponse",
+            "localId": account.local_id,
+            "email": account.email,
+        }
+
+    def sign_in(self, body: Mapping[str, object]) -> dict[str, object]:
+        session = self._accounts.sign_in(email=_email(body), password=_text(body, "password", "MISSING_PASSWORD"))
+        return {
+            "kind": "identitytoolkit#VerifyPasswordResponse",
+            "localId": session.account.local_id,
+            "email": session.account.email,
+            "displayName": "",
+            "registered": True,
+            **self._session(session),
+        }
+
+    def lookup_own(self, body: Mapping[str, object]) -> dict[str, object]:
+        return {"kind": "identitytoolkit#GetAccountInfoResponse", "users": [_shown(self._own(body))]}
+
+    def lookup(self, body: Mapping[str, object]) -> dict[str, object]:
+        found = [self._accounts.find(local_id=local_id) for local_id in _texts(body, "localId")]
+        found += [self._accounts.find(email=email) for email in _texts(body, "email")]
+        users = [_shown(account) for account in found if account is not None]
+        answer: dict[str, object] = {"kind": "identitytoolkit#GetAccountInfoResponse"}
+        return {**answer, "users": users} if users else answer
+
+    def update_own(self, body: Mapping[str, object]) -> dict[str, object]:
+        account = self._change(self._own(body).local_id, body)
+        answer: dict[str, object] = {"localId": account.local_id, "email": account.email}
+        if body.get("returnSecureToken"):
+            answer |= self._session(self._accounts.open_session(account))
+        return {"kind": "identitytoolkit#SetAccountInfoResponse", **answer}
+
+    def update(self, body: Mapping[str, object]) -> dict[str, object]:
+        valid_since = body.get("validSince")
+        if valid_since is not None and not str(valid_since).isdigit():
+            raise IdentityError("INVALID_ARGUMENT")
+        disabled = body.get("disableUser")
+        account = self._change(
+            _text(body, "localId", "MISSING_LOCAL_ID"),
+            body,
+            valid_since=None if valid_since is None else int(str(valid_since)),
+            disabled=disabled if isinstance(disabled, bool) else None,
+        )
+        return {
+            "kind": "identitytoolkit#SetAccountInfoResponse",
+            "localId": account.local_id,
+            "email": account.email,
+        }
+
+    def delete_own(self, body: Mapping[str, object]) -> dict[str, object]:
+        self._accounts.delete(self._own(body).local_id)
+        return {"kind": "identitytoolkit#DeleteAccountResponse"}
+
+    def delete(self, body: Mapping[str, object]) -> dict[str, object]:
+        self._accounts.delete(_text(body, "localId", "MISSING_LOCAL_ID"))
+        return {"kind": "identitytoolkit#DeleteAccountResponse"}
+
+    def refresh(self, body: Mapping[str, object]) -> dict[str, object]:
+        if body.get("grant_type") != "refresh_token":
+            raise IdentityError("INVALID_GRANT_TYPE")
+        session = self._accounts.session(_text(body, "refresh_token", "MISSING_REFRESH_TOKEN"))
+        id_token = self._tokens.id_token(session)
+        return {
+            "access_token": id_token,
+            "expires_in": str(ID_TOKEN_LIFE_S),
+            "token_type": "Bearer",
+            "refresh_token": session.refresh_token,
+            "id_token": id_token,
+            "user_id": session.account.local_id,
+            "project_id": "0",
+        }
+
+    def _session(self, session: Session) -> dict[str, object]:
+        return {
+            "idToken": self._tokens.id_token(session),
+            "refreshToken": session.refresh_token,
+            "expiresIn": str(ID_TOKEN_LIFE_S),
+        }
+
+    def _own(self, body: Mapping[str, object]) -> Account:
+        local_id, issued_at = self._tokens.subject(_text(body, "idToken", "MISSING_ID_TOKEN"))
+        account = self._accounts.find(local_id=local_id)
+        if account is None:
+            raise IdentityError("USER_NOT_FOUND")
+        if account.disabled:
+            raise IdentityError("USER_DISABLED")
+        if issued_at < account.valid_since:
+            raise IdentityError("TOKEN_EXPIRED")
+        return account
+
+    def _change(
+        self,
+        local_id: str,
+        body: Mapping[str, object],
+        *,
+        valid_since: int | None = None,
+        disabled: bool | None = None,
+    ) -> Account:
+        return self._accounts.update(
+            local_id,
+            email=_email(body) if "email" in body else None,
+            password=_new_password(body) if "password" in body else None,
+            valid_since=valid_since,
+            disabled=disabled,
+        )
+
+
+def create_identity(
+    pool: ConnectionPool,
+    *,
+    key_file: Path,
+    project: str,
+    api_key: str,
+    admin_token: str,
+    clock: Callable[[], float] = time.time,
+    hasher: PasswordHasher | None = None,
+) -> WSGIApplication:
+    """The identity server. `clock` gives seconds since 1970; the hasher is OWASP's argon2id unless given."""
+    key = SigningKey(key_file)
+    accounts = IdentityAccounts(pool, hasher=hasher or owasp_hasher(), clock=clock)
+    calls = _Calls(accounts, TokenIssuer(key, project=project, clock=clock))
+    app = Flask("identity")
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+
+    def with_key(call: Callable[[Mapping[str, object]], dict[str, object]]) -> Callable[[], Response]:
+        def view() -> Response:
+            if not hmac.compare_digest(request.args.get("key", "").encode(), api_key.encode()):
+                raise IdentityError("API key not valid. Please pass a valid API key.")
+            return jsonify(call(_body()))
+
+        return view
+
+    def as_admin(call: Callable[[Mapping[str, object]], dict[str, object]]) -> Callable[[str], Response]:
+        def view(named: str) -> Response:
+            sent = request.headers.get("Authorization", "")
+            if named != project or not hmac.compare_digest(sent.encode(), f"Bearer {admin_token}".encode()):
+                raise IdentityError("INSUFFICIENT_PERMISSION")
+            return jsonify(call(_body()))
+
+        return view
+
+    for path, call in (
+        ("/v1/accounts:signInWithPassword", calls.sign_in),
+        ("/v1/accounts:lookup", calls.lookup_own),
+        ("/v1/accounts:update", calls.update_own),
+        ("/v1/accounts:delete", calls.delete_own),
+        ("/v1/token", calls.refresh),
+    ):
+        app.add_url_rule(path, endpoint=path, view_func=with_key(call), methods=["POST"])
+    for verb, call in (
+        ("", calls.create),
+        (":lookup", calls.lookup),
+        (":update", calls.update),
+        (":delete", calls.delete),
+    ):
+        path = f"/v1/projects/<named>/accounts{verb}"
+        app.add_url_rule(path, endpoint=path, view_func=as_admin(call), methods=["POST"])
+    app.add_url_rule(JWKS_PATH, endpoint="jwks", view_func=lambda: _jwks(key))
+    app.register_error_handler(IdentityError, _refused)
+    app.register_error_handler(HTTPException, _not_found)
+    return app
+
+
+def _jwks(key: SigningKey) -> Response:
+    answer = jsonify(key.jwks)
+    answer.headers["Cache-Control"] = "public, max-age=300"
+    return answer
+
+
+def _refused(error: IdentityError) -> tuple[Response, int]:
+    status = 403 if error.code == "INSUFFICIENT_PERMISSION" else 400
+    return _error(status, error.code), status
+
+
+def _not_found(error: HTTPException) -> tuple[Response, int]:
+    status = error.code or 500
+    return _error(status, error.name), status
+
+
+def _error(status: int, message: str) -> Response:
+    detail = {"message": message, "domain": "global", "reason": "invalid"}
+    return jsonify({"error": {"code": status, "message": message, "errors": [detail]}})
+
+
+def _body() -> Mapping[str, object]:
+    """The JSON object or the form that was sent."""
+    if request.mimetype == "application/x-www-form-urlencoded":
+        return dict(request.form.items())
+    try:
+        parsed = json.loads(request.get_data() or b"{}")
+    except ValueError as error:
+        raise IdentityError("Invalid JSON payload received.") from error
+    if not isinstance(parsed, dict):
+        raise IdentityError("Invalid JSON payload received.")
+    return parsed
+
+
+def _text(body: Mapping[str, object], name: str, missing: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise IdentityError(missing)
+    return value
+
+
+def _texts(body: Mapping[str, object], name: str) -> list[str]:
+    value = body.get(name)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _email(body: Mapping[str, object]) -> str:
+    email = _text(body, "email", "MISSING_EMAIL")
+    if not _EMAIL.fullmatch(email):
+        raise IdentityError("INVALID_EMAIL")
+    return email
+
+
+def _new_password(body: Mapping[str, object]) -> str:
+    password = _text(body, "password", "MISSING_PASSWORD")
+    if len(password) < MIN_PASSWORD:
+        raise IdentityError(f"WEAK_PASSWORD : Password should be at least {MIN_PASSWORD} characters")
+    return password
+
+
+def _shown(account: Account) -> dict[str, object]:
+    return {
+        "localId": account.local_id,
+        "email": account.email,
+        "emailVerified": account.email_verified,
+        "disabled": account.disabled,
+        "validSince": str(account.valid_since),
+        "createdAt": str(account.created_at * 1000),
+    }
+
+
+def _write_new_key(path: Path) -> None:
+    """Write a key under another name first, so that a crash leaves a whole key or none."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)
+    draft.replace(path)
+
+
+def _unpadded(value: bytes) -> str:
+    return urlsafe_b64encode(value).rstrip(b"=").decode()

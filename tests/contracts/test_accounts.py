@@ -1,0 +1,339 @@
+"""What every adapter of `ports.Accounts` and `ports.TokenVerifier` does, run against the local identity server."""
+
+import json
+import socket
+import threading
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import jwt
+import psycopg
+import pytest
+from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.asymmetric import rsa
+from psycopg_pool import ConnectionPool
+
+from pinjam.adapters.firebase_auth import (
+    JWKS_TTL_S,
+    LEEWAY_S,
+    REFETCH_INTERVAL_S,
+    FirebaseAccounts,
+    FirebaseTokenVerifier,
+    SigningKeys,
+)
+from pinjam.local.identity import JWKS_PATH, SigningKey, create_identity
+from pinjam.local.identity_accounts import MAX_FAILURES
+from pinjam.local.servers import WsgiServer
+from pinjam.services.ports import (
+    AccountExists,
+    Accounts,
+    Refused,
+    Tokens,
+    TokenVerifier,
+    TooManyAttempts,
+    Unavailable,
+    WrongCredentials,
+)
+
+PROJECT = "pinjam-test"
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class Setting:
+    accounts: FirebaseAccounts
+    verifier: FirebaseTokenVerifier
+    key: SigningKey
+    now: float = 1_800_000_000.0
+
+    def claims(self, **changed: object) -> dict[str, object]:
+        now = int(self.now)
+        claims: dict[str, object] = {
+            "iss": f"https://securetoken.google.com/{PROJECT}",
+            "aud": PROJECT,
+            "sub": "usr_1",
+            "iat": now,
+            "exp": now + 3600,
+        }
+        return {name: value for name, value in (claims | changed).items() if value is not None}
+
+
+@pytest.fixture(scope="module")
+def setting(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS local_identity CASCADE")
+    key_file = tmp_path_factory.mktemp("identity") / "key.pem"
+    with ConnectionPool(database_url, min_size=1, max_size=4, open=True) as pool:
+        app = create_identity(
+            pool,
+            key_file=key_file,
+            project=PROJECT,
+            api_key="a-key",
+            admin_token="an-admin",
+            clock=lambda: made.now,
+            hasher=PasswordHasher(time_cost=1, memory_cost=64, parallelism=1),
+        )
+        with WsgiServer(app) as server:
+            made = Setting(
+                accounts=FirebaseAccounts(
+                    project=PROJECT,
+                    identity_url=server.url,
+                    token_url=server.url,
+                    api_key="a-key",
+                    admin_token=lambda: "an-admin",
+                    clock=lambda: made.now,
+                ),
+                verifier=FirebaseTokenVerifier(
+                    project=PROJECT, jwks_url=server.url + JWKS_PATH, clock=lambda: made.now
+                ),
+                key=SigningKey(key_file),
+            )
+            yield made
+            made.accounts.close()
+
+
+@pytest.fixture
+def accounts(setting: Setting) -> Accounts:
+    return setting.accounts
+
+
+@pytest.fixture
+def verifier(setting: Setting) -> TokenVerifier:
+    return setting.verifier
+
+
+@pytest.fixture
+def siti(accounts: Accounts, request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A fresh account's uid and address."""
+    name = str(abs(hash(request.node.name)))
+    uid, email = f"usr_{name}", f"siti-{name}@example.id"
+    accounts.create(uid=uid, email=email, password=PASSWORD)
+    return uid, email
+
+
+def sign_in(accounts: Accounts, siti: tuple[str, str]) -> Tokens:
+    return accounts.sign_in(email=siti[1], password=PASSWORD)
+
+
+def test_a_new_account_signs_in_and_its_token_names_it(
+    accounts: Accounts, verifier: TokenVerifier, siti: tuple[str, str]
+) -> None:
+    tokens = sign_in(accounts, siti)
+    claims = verifier.verify(tokens.id_token)
+    assert (claims["sub"], claims["user_id"], claims["email"]) == (siti[0], siti[0], siti[1])
+    assert tokens.expires_in == 3600
+
+
+def test_a_taken_uid_is_refused(accounts: Accounts, siti: tuple[str, str]) -> None:
+    with pytest.raises(AccountExists):
+        accounts.create(uid=siti[0], email="another@example.id", password=PASSWORD)
+
+
+def test_a_taken_address_is_refused_however_it_is_spelt(accounts: Accounts, siti: tuple[str, str]) -> None:
+    with pytest.raises(AccountExists):
+        accounts.create(uid="usr_another", email=siti[1].upper(), password=PASSWORD)
+
+
+def test_a_password_too_weak_for_the_service_is_refused_for_good(accounts: Accounts) -> None:
+    with pytest.raises(Refused, match="WEAK_PASSWORD"):
+        accounts.create(uid="usr_weak", email="weak@example.id", password="12345")
+
+
+def test_wrong_password_and_unknown_address_cannot_be_told_apart(accounts: Accounts, siti: tuple[str, str]) -> None:
+    answers = set()
+    for email in (siti[1], "nobody@example.id"):
+        with pytest.raises(WrongCredentials) as caught:
+            accounts.sign_in(email=email, password="wrong")
+        answers.add(str(caught.value))
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize(("email", "password"), [("", "x"), ("no address", "x"), ("a@example.id", "")])
+def test_what_cannot_be_an_account_is_a_wrong_credential(accounts: Accounts, email: str, password: str) -> None:
+    with pytest.raises(WrongCredentials):
+        accounts.sign_in(email=email, password=password)
+
+
+def test_guessing_is_stopped_with_a_time_to_come_back(accounts: Accounts, siti: tuple[str, str]) -> None:
+    for _ in range(MAX_FAILURES):
+        with pytest.raises(WrongCredentials):
+            accounts.sign_in(email=siti[1], password="wrong")
+    with pytest.raises(TooManyAttempts) as caught:
+        sign_in(accounts, siti)
+    assert caught.value.retry_after_s > 0
+
+
+def test_a_session_is_refreshed(accounts: Accounts, verifier: TokenVerifier, siti: tuple[str, str]) -> None:
+    tokens = accounts.refresh(sign_in(accounts, siti).refresh_token)
+    assert verifier.verify(tokens.id_token)["sub"] == siti[0]
+    assert accounts.refresh(tokens.refresh_token).expires_in == 3600
+
+
+@pytest.mark.parametrize("token", ["made-up", ""])
+def test_an_unknown_refresh_token_is_a_wrong_credential(accounts: Accounts, token: str) -> None:
+    with pytest.raises(WrongCredentials):
+        accounts.refresh(token)
+
+
+def test_revocation_ends_every_session_but_not_the_next(accounts: Accounts, siti: tuple[str, str]) -> None:
+    sessions = [sign_in(accounts, siti) for _ in range(2)]
+    accounts.revoke(siti[0])
+    for session in sessions:
+        with pytest.raises(WrongCredentials):
+            accounts.refresh(session.refresh_token)
+    later = sign_in(accounts, siti)
+    assert accounts.refresh(later.refresh_token).expires_in == 3600
+
+
+def test_revoking_nobody_is_harmless(accounts: Accounts) -> None:
+    accounts.revoke("usr_nobody")
+
+
+def test_many_at_once_are_served(accounts: Accounts, siti: tuple[str, str]) -> None:
+    got: list[Tokens] = []
+    threads = [threading.Thread(target=lambda: got.append(sign_in(accounts, siti))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({tokens.refresh_token for tokens in got}) == 8
+
+
+def test_a_service_that_is_away_is_unavailable() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        away = FirebaseAccounts(
+            project=PROJECT, identity_url=url, token_url=url, api_key="k", admin_token=lambda: "t", timeout_s=1
+        )
+        for call in (
+            lambda: away.create(uid="u", email="a@b.id", password=PASSWORD),
+            lambda: away.sign_in(email="a@b.id", password=PASSWORD),
+            lambda: away.refresh("token"),
+            lambda: away.revoke("u"),
+            lambda: FirebaseTokenVerifier(project=PROJECT, jwks_url=url).verify(
+                jwt.encode({"sub": "u"}, rsa.generate_private_key(65537, 2048), "RS256", {"kid": "k"})
+            ),
+        ):
+            with pytest.raises(Unavailable):
+                call()
+        away.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("500 Internal Server Error", b"oops"),
+        ("200 OK", b"<html>"),
+        ("200 OK", b"[]"),
+        ("200 OK", b"{}"),
+        ("400 Bad Request", b'{"error": {"message": "API_KEY_EXPIRED"}}'),
+        ("403 Forbidden", b'{"error": "no"}'),
+    ],
+)
+def test_an_answer_outside_the_protocol_is_unavailable_not_a_wrong_password(status: str, body: bytes) -> None:
+    def odd(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(status, [("Content-Type", "application/json")])
+        return [body]
+
+    with WsgiServer(odd) as server:
+        accounts = FirebaseAccounts(
+            project=PROJECT, identity_url=server.url, token_url=server.url, api_key="k", admin_token=lambda: "t"
+        )
+        with pytest.raises(Unavailable):
+            accounts.sign_in(email="a@b.id", password=PASSWORD)
+        accounts.close()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"iss": "https://securetoken.google.com/another"},
+        {"aud": "another"},
+        {"aud": None},
+        {"sub": ""},
+        {"sub": None},
+        {"sub": 7},
+        {"exp": None},
+        {"exp": "tomorrow"},
+        {"iat": 1_800_000_000 + LEEWAY_S + 1},
+        {"exp": 1_800_000_000 - LEEWAY_S},
+    ],
+)
+def test_a_token_with_one_wrong_claim_is_refused(
+    setting: Setting, verifier: TokenVerifier, changed: dict[str, object]
+) -> None:
+    verifier.verify(setting.key.sign(setting.claims()))
+    with pytest.raises(WrongCredentials):
+        verifier.verify(setting.key.sign(setting.claims(**changed)))
+
+
+@pytest.mark.parametrize("changed", [{"iat": 1_800_000_000 + LEEWAY_S}, {"exp": 1_800_000_000 - LEEWAY_S + 1}])
+def test_clocks_may_differ_by_a_minute(setting: Setting, verifier: TokenVerifier, changed: dict[str, object]) -> None:
+    assert verifier.verify(setting.key.sign(setting.claims(**changed)))
+
+
+def test_a_forged_token_is_refused(setting: Setting, verifier: TokenVerifier) -> None:
+    genuine = setting.key.sign(setting.claims())
+    head, payload, signature = genuine.split(".")
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    unsigned = urlsafe_b64encode(json.dumps({"alg": "none", "kid": setting.key.kid}).encode()).rstrip(b"=").decode()
+    for forged in (
+        f"{head}.{payload}.{signature[:-8]}AAAAAAAA",
+        f"{unsigned}.{payload}.",
+        jwt.encode(setting.claims(), other, algorithm="RS256", headers={"kid": setting.key.kid}),
+        jwt.encode(setting.claims(), other, algorithm="RS256", headers={"kid": "unknown"}),
+        jwt.encode(setting.claims(), "s" * 64, algorithm="HS256", headers={"kid": setting.key.kid}),
+        f"{head}.{payload}",
+        "",
+        "nonsense",
+        "\udcff.é.x",
+    ):
+        with pytest.raises(WrongCredentials):
+            verifier.verify(forged)
+
+
+@dataclass
+class KeyServer:
+    """A JWKS address that counts its visitors."""
+
+    jwks: object
+    visits: int = 0
+
+    def __call__(self, _environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self.visits += 1
+        start_response("200 OK" if self.jwks else "503 Away", [("Content-Type", "application/json")])
+        return [json.dumps(self.jwks).encode()]
+
+
+def test_unknown_key_ids_cannot_make_it_hammer_the_key_server(setting: Setting) -> None:
+    now = 0.0
+    served = KeyServer(setting.key.jwks)
+    with WsgiServer(served) as server:
+        keys = SigningKeys(server.url, clock=lambda: now)
+        assert all(keys.get(f"made-up-{n}") is None for n in range(50))
+        assert served.visits == 1
+        now = REFETCH_INTERVAL_S
+        assert keys.get("made-up") is None
+        assert served.visits == 2
+        assert keys.get(setting.key.kid) is not None
+        assert served.visits == 2
+
+
+def test_keys_are_fetched_again_after_five_minutes_and_serve_on_while_the_server_is_away(setting: Setting) -> None:
+    now = 0.0
+    served = KeyServer(setting.key.jwks)
+    with WsgiServer(served) as server:
+        keys = SigningKeys(server.url, clock=lambda: now)
+        keys.get(setting.key.kid)
+        now = JWKS_TTL_S - 1
+        keys.get(setting.key.kid)
+        assert served.visits == 1
+        now, served.jwks = JWKS_TTL_S, None
+        assert keys.get(setting.key.kid) is not None
+        assert served.visits == 2
+        now, served.jwks = JWKS_TTL_S + REFETCH_INTERVAL_S, {"keys": []}
+        keys.get(setting.key.kid)
+        assert served.visits == 3
