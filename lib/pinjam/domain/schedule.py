@@ -129,7 +129,7 @@ def _row(number: int, due_date: date, principal: int, interest: int, balance: in
     )
 
 
-def _due_dates(start: date, instalments: int) -> list[date]:
+def _due_dates(start: object, instalments: int) -> list[date]:
     if not isinstance(start, date) or isinstance(start, datetime):
         raise ValueError(f"start must be a date without a time, not {start!r}")  # noqa: TRY004  # One class for all.
     try:
