@@ -10,6 +10,7 @@ from wsgiref.types import WSGIApplication
 
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import Task
 
 MAX_HEADER_BYTES = 60 * 1024
@@ -44,8 +45,20 @@ class _Refusal(Task):  # type: ignore[misc]  # waitress has no types
         self.write(body)
 
 
+class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """Refuses a target such as `http://[/`, for which waitress drops the connection with a trace in the log."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the request line and the headers."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            raise ParsingError("Bad URI") from error
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     error_task_class = _Refusal
+    parser_class = _Parser
 
 
 class WsgiServer:
