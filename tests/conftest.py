@@ -1,13 +1,23 @@
-"""A real PostgreSQL server for the tests that need one: one for each worker of a run."""
+"""What several suites need: a real PostgreSQL server for each worker of a run, and the sandbox providers."""
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
+from psycopg import sql
+from psycopg_pool import ConnectionPool
 
 from pinjam.local.database import EmbeddedDatabase
+from pinjam.local.sandbox.clock import ClockFile
+from pinjam.local.sandbox.servers import SandboxServers
+from pinjam.local.sandbox.system import Credentials, Sandbox
+from pinjam.local.servers import WsgiServer
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +30,75 @@ def database_url() -> Iterator[str]:
     finally:
         database.stop()
         shutil.rmtree(state)
+
+
+@pytest.fixture(scope="session")
+def sandbox_pool(database_url: str) -> Iterator[ConnectionPool]:
+    """Connections for the sandboxes of a run."""
+    with ConnectionPool(database_url, min_size=1, max_size=6, open=True) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def sandbox_credentials() -> Credentials:
+    """What the sandbox providers let in."""
+    return Credentials(
+        server_key="SB-Mid-server-TESTONLY",
+        creator_key="IRIS-creator-TESTONLY",
+        approver_key="IRIS-approver-TESTONLY",
+        ekyc_app_id="app-id",
+        ekyc_api_key="api-key",
+        smtp_user="pinjam",
+        smtp_password="mail-secret",
+        whatsapp_phone_number_id="100000000000001",
+        whatsapp_token="whatsapp-secret",
+        sms_userkey="userkey",
+        sms_passkey="passkey",
+        fcm_project="pinjam-test",
+        fcm_token="fcm-secret",
+    )
+
+
+@pytest.fixture
+def sandbox_schema(sandbox_pool: ConnectionPool) -> Iterator[str]:
+    """A schema of the test's own."""
+    schema = f"sandbox_{uuid.uuid4().hex}"
+    yield schema
+    with sandbox_pool.connection() as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+
+
+@pytest.fixture
+def sandbox(
+    sandbox_pool: ConnectionPool, sandbox_credentials: Credentials, sandbox_schema: str, tmp_path: Path
+) -> Iterator[SandboxServers]:
+    """The sandbox providers, running; it is 24 November 2026, 09:00 in Jakarta."""
+    clock = ClockFile(tmp_path / "clock.json", real_now=lambda: datetime(2026, 11, 24, 2, 0, tzinfo=UTC))
+    made = Sandbox(
+        sandbox_pool,
+        credentials=sandbox_credentials,
+        clock=clock,
+        notify_url=lambda: "http://127.0.0.1:9/none",
+        sweep_url=lambda: "http://127.0.0.1:9/none",
+        # Far longer than any test waits; stopping ends it at once.
+        slow_s=30,
+        schema=sandbox_schema,
+    )
+    with SandboxServers(made) as servers:
+        yield servers
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes, int], str]]:
+    """Starts a server that gives every request the same answer, and tells its address."""
+    with ExitStack() as running:
+
+        def start(content: bytes, status: int = 200) -> str:
+            def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+                environ["wsgi.input"].read()
+                start_response(f"{status} As Told", [("Content-Type", "application/json")])
+                return [content]
+
+            return running.enter_context(WsgiServer(app, threads=2)).url
+
+        yield start

@@ -4,6 +4,7 @@ Shapes after docs.midtrans.com/reference/create-payout, approve-payout and get-p
 has two hands: the creator's key asks for it, the approver's releases it.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Literal
@@ -27,6 +28,8 @@ _STATUSES: Mapping[str, _Status] = {
     "failed": "failed",
 }
 _NOTES_CHARS = 100
+_PLAIN = re.compile(r"[^A-Za-z0-9]+")
+"""What banks' narratives do not carry."""
 
 
 class _Created(BaseModel):
@@ -77,7 +80,7 @@ class IrisPayouts:
             "beneficiary_account": account_number,
             "beneficiary_bank": bank_code,
             "amount": str(amount),
-            "notes": notes[:_NOTES_CHARS],
+            "notes": _PLAIN.sub(" ", notes).strip()[:_NOTES_CHARS],
         }
         reply = self._http.send(
             "POST",

@@ -1,0 +1,61 @@
+"""The business clock of the local system: real time, moved by whole days that a file holds."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+MAX_OFFSET_DAYS = 3660
+"""Ten years: more than any loan and its retention."""
+
+_JAKARTA = ZoneInfo("Asia/Jakarta")
+
+
+class TooFar(ValueError):
+    """The date is further from the real one than MAX_OFFSET_DAYS."""
+
+
+class ClockFile:
+    """Reads and moves the business date. The file is `{"offset_days": n}`; without it, time is real."""
+
+    def __init__(self, path: Path, *, real_now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._path = path
+        self._real_now = real_now
+
+    def now(self) -> datetime:
+        """This instant as the business sees it, in UTC."""
+        return self._real_now() + timedelta(days=self._offset_days())
+
+    def today(self) -> date:
+        """The business date, in Asia/Jakarta."""
+        return self.now().astimezone(_JAKARTA).date()
+
+    def advance(self, days: int) -> date:
+        """Move the date on and answer it. TooFar leaves it."""
+        return self._move(self._offset_days() + days)
+
+    def set(self, day: date) -> date:
+        """Make it this date and answer it. TooFar leaves it."""
+        return self._move((day - self._real_now().astimezone(_JAKARTA).date()).days)
+
+    def _offset_days(self) -> int:
+        try:
+            kept = json.loads(self._path.read_text())
+        except FileNotFoundError:
+            return 0
+        return int(kept["offset_days"])
+
+    def _move(self, offset_days: int) -> date:
+        if abs(offset_days) > MAX_OFFSET_DAYS:
+            raise TooFar(f"more than {MAX_OFFSET_DAYS} days from the real date")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._path.with_name(f".{secrets.token_hex(8)}")
+        with draft.open("w") as file:
+            json.dump({"offset_days": offset_days}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)
+        return self.today()

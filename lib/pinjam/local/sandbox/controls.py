@@ -1,0 +1,195 @@
+"""The calls under `/sandbox`: what a developer does to the world around the system."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Literal, TypeVar
+from wsgiref.types import WSGIApplication
+
+import httpx
+from flask import Flask, Response, jsonify, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from werkzeug.exceptions import HTTPException
+
+from pinjam.adapters.folder import FolderObjects
+from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile, TooFar
+from pinjam.local.sandbox.faults import Faults, Mode, Provider
+from pinjam.local.sandbox.inbox import Inbox
+from pinjam.local.sandbox.midtrans import notification
+from pinjam.local.sandbox.orders import CannotMove, NoSuchOrder, Orders, SandboxOrder
+
+NO_ANSWER = 0
+"""Stands for the status code of a notification that nobody answered."""
+
+_NOTIFY_TIMEOUT_S = 15
+_SWEEP_TIMEOUT_S = 120
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Pay(_Strict):
+    transaction_status: Literal["settlement", "expire", "deny", "refund"] = "settlement"
+    duplicates: Annotated[int, Field(ge=0, le=20, strict=True)] = 0
+
+
+class _Fault(_Strict):
+    provider: Provider
+    mode: Mode
+    times: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = None
+
+
+class _Clock(_Strict):
+    advance_days: Annotated[int, Field(ge=0, le=MAX_OFFSET_DAYS, strict=True)] | None = None
+    set: date | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "_Clock":
+        if (self.advance_days is None) == (self.set is None):
+            raise ValueError("give advance_days or set")
+        return self
+
+
+class _Invalid(Exception):
+    """A body that does not fit; `field` is at fault."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """All that the controls can reach. `notify_url` and `sweep_url` are asked when needed."""
+
+    orders: Orders
+    inbox: Inbox
+    faults: Faults
+    clock: ClockFile
+    objects: FolderObjects | None
+    server_key: str
+    notify_url: Callable[[], str]
+    sweep_url: Callable[[], str]
+
+
+def controls(world: World) -> WSGIApplication:
+    """The WSGI application; its paths begin with `/sandbox`."""
+    app = Flask("sandbox")
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    calls = _Controls(world)
+    for path, method, view in (
+        ("/sandbox/inbox", "GET", calls.inbox),
+        ("/sandbox/payments/<payment_id>/pay", "POST", calls.pay),
+        ("/sandbox/faults", "GET", calls.faults),
+        ("/sandbox/faults", "POST", calls.set_fault),
+        ("/sandbox/clock", "GET", calls.clock),
+        ("/sandbox/clock", "POST", calls.move_clock),
+        ("/sandbox/sweep", "POST", calls.sweep),
+        ("/sandbox/objects/<path:key>", "GET", calls.object),
+    ):
+        app.add_url_rule(path, endpoint=view.__name__, view_func=view, methods=[method])
+    app.register_error_handler(HTTPException, lambda error: _error(error.code or 500, error.name))
+    app.register_error_handler(_Invalid, lambda error: _error(422, str(error), field=error.field))
+    return app
+
+
+class _Controls:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def inbox(self) -> Response:
+        return jsonify(self._world.inbox.find(to=request.args.get("to"), channel=request.args.get("channel")))
+
+    def pay(self, payment_id: str) -> Response:
+        wanted = _body(_Pay)
+        try:
+            order = self._world.orders.move(payment_id, wanted.transaction_status)
+        except NoSuchOrder:
+            return _error(404, "The payment gateway has no order of this payment.")
+        except CannotMove as error:
+            return _error(409, f"The order is {error.status} and cannot become {wanted.transaction_status}.")
+        return jsonify(
+            {
+                "order_id": order.order_id,
+                "transaction_status": order.status,
+                "notifications": self._notify(order, 1 + wanted.duplicates),
+            }
+        )
+
+    def faults(self) -> Response:
+        return jsonify(self._world.faults.shown())
+
+    def set_fault(self) -> Response:
+        wanted = _body(_Fault)
+        self._world.faults.set(wanted.provider, wanted.mode, wanted.times)
+        return jsonify(wanted.model_dump())
+
+    def clock(self) -> Response:
+        return _day(self._world.clock.today())
+
+    def move_clock(self) -> Response:
+        wanted = _body(_Clock)
+        try:
+            if wanted.set is not None:
+                return _day(self._world.clock.set(wanted.set))
+            return _day(self._world.clock.advance(wanted.advance_days or 0))
+        except TooFar as error:
+            raise _Invalid("advance_days" if wanted.set is None else "set", str(error)) from error
+
+    def sweep(self) -> Response:
+        try:
+            answer = httpx.post(self._world.sweep_url(), json={}, timeout=_SWEEP_TIMEOUT_S, trust_env=False)
+        except httpx.HTTPError as error:
+            return _error(502, f"The sweep did not answer ({type(error).__name__}).")
+        return Response(answer.content, answer.status_code, content_type=answer.headers.get("Content-Type"))
+
+    def object(self, key: str) -> Response:
+        if self._world.objects is None:
+            return _error(404, "Not Found")
+        try:
+            content, content_type = self._world.objects.open_signed(key, request.args)
+        except PermissionError as error:
+            return _error(403, str(error))
+        except LookupError:
+            return _error(404, "Not Found")
+        # What a borrower uploaded must not run as a page of this origin, nor stay in a shared cache.
+        headers = {
+            "Content-Disposition": "attachment",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(content, 200, headers, content_type=content_type)
+
+    def _notify(self, order: SandboxOrder, times: int) -> list[int]:
+        body = notification(order, self._world.server_key)
+        url = self._world.notify_url()
+        codes = []
+        with httpx.Client(timeout=_NOTIFY_TIMEOUT_S, trust_env=False) as client:
+            for _ in range(times):
+                try:
+                    codes.append(client.post(url, json=body).status_code)
+                except httpx.HTTPError:
+                    codes.append(NO_ANSWER)
+        return codes
+
+
+def _body(shape: type[Shape]) -> Shape:
+    try:
+        return shape.model_validate_json(request.get_data() or b"{}")
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise _Invalid(".".join(str(part) for part in problem["loc"]), problem["msg"]) from error
+
+
+def _day(today: date) -> Response:
+    return jsonify({"date": today.isoformat()})
+
+
+def _error(status: int, message: str, **more: object) -> Response:
+    body: Mapping[str, object] = {"code": status, "message": message, **more}
+    answer = jsonify(body)
+    answer.status_code = status
+    return answer

@@ -1,0 +1,94 @@
+"""Faults on demand: a provider that is down, slow or refusing, for so many calls or until told otherwise."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, get_args
+
+from flask import Blueprint, Response, g
+
+from pinjam.local.sandbox.state import SandboxState
+
+Provider = Literal["ekyc", "payment", "payout", "email", "sms", "whatsapp", "push"]
+Mode = Literal["ok", "down", "slow", "reject"]
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+
+
+class Faults:
+    """Which provider misbehaves how."""
+
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+
+    def set(self, provider: Provider, mode: Mode, times: int | None = None) -> None:
+        """From now on, for the next `times` calls or for all."""
+        with self._state.transaction() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO faults VALUES (%s, %s, %s)
+                ON CONFLICT (provider) DO UPDATE SET mode = EXCLUDED.mode, remaining = EXCLUDED.remaining
+                """,
+                (provider, mode, times),
+            )
+
+    def take(self, provider: Provider) -> Mode:
+        """How the call that begins now goes; it counts."""
+        with self._state.transaction() as cursor:
+            row = cursor.execute(
+                """
+                UPDATE faults SET remaining = remaining - 1
+                WHERE provider = %s AND (remaining IS NULL OR remaining > 0)
+                RETURNING mode
+                """,
+                (provider,),
+            ).fetchone()
+        return row["mode"] if row else "ok"
+
+    def peek(self, provider: Provider) -> Mode:
+        """How the next call would go."""
+        return self.shown()[provider]["mode"]  # type: ignore[return-value]  # the table holds modes only
+
+    def cleared(self, provider: Provider) -> bool:
+        """Whether somebody said in so many words that this provider is well."""
+        with self._state.transaction() as cursor:
+            cursor.execute("SELECT FROM faults WHERE provider = %s AND mode = 'ok'", (provider,))
+            return cursor.rowcount == 1
+
+    def shown(self) -> Mapping[str, Mapping[str, object]]:
+        """Every provider's mode, and how many calls it lasts (None: all)."""
+        with self._state.transaction() as cursor:
+            rows = cursor.execute("SELECT * FROM faults WHERE remaining IS NULL OR remaining > 0").fetchall()
+        active = {row["provider"]: {"mode": row["mode"], "times": row["remaining"]} for row in rows}
+        return {provider: active.get(provider, {"mode": "ok", "times": None}) for provider in PROVIDERS}
+
+
+def guard(
+    blueprint: Blueprint,
+    faults: Faults,
+    provider: Provider,
+    *,
+    refuse: Callable[[], Response],
+    pause: Callable[[], None],
+) -> None:
+    """Let every call of the blueprint meet the provider's fault.
+
+    A slow provider does the work and then answers late, which is the case that repeats must survive.
+    """
+
+    def begin() -> Response | None:
+        mode = faults.take(provider)
+        g.late = mode == "slow"
+        if mode == "down":
+            return unavailable()
+        return refuse() if mode == "reject" else None
+
+    def end(response: Response) -> Response:
+        if g.late:
+            pause()
+        return response
+
+    blueprint.before_request(begin)
+    blueprint.after_request(end)
+
+
+def unavailable() -> Response:
+    """What a provider's load balancer says when the provider is down: no JSON."""
+    return Response("Service Unavailable\n", 503, {"Retry-After": "1"}, mimetype="text/plain")
