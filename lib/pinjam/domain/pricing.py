@@ -121,6 +121,12 @@ def capped_days(tenor_months: int, rows: Sequence[ScheduleRow], start: date) -> 
     return min(DAYS_A_MONTH * tenor_months, (rows[-1].due_date - start).days)
 
 
+def benefit_max(product: ProductPolicy, *, amount: int, tenor_months: int, days: int) -> int:
+    """The most interest and fees in whole rupiah that both caps allow; comparing whole rupiah with it is exact."""
+    per_loan = price_cap_ppm_per_day(product, tenor_months) * days
+    return amount * min(per_loan, product.total_cap_ppm) // PPM
+
+
 def check_caps(
     policy: Policy, *, amount: int, tenor_months: int, benefit: int, rows: Sequence[ScheduleRow], start: date
 ) -> None:
