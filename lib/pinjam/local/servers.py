@@ -89,6 +89,7 @@ class WsgiServer:
             raise
         self._server.channel_class = _Channel
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"http-{self.port}", daemon=True)
 
     @property
@@ -116,6 +117,7 @@ class WsgiServer:
             wasyncore.close_all(self._sockets, ignore_all=True)
             return
         self._server.pull_trigger()
+        self._woken.set()
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -129,6 +131,8 @@ class WsgiServer:
     def _serve(self) -> None:
         while not self._stopping.is_set():
             wasyncore.loop(timeout=1, map=self._sockets, use_poll=True, count=1)
+        # The trigger is one of the sockets: it must not be closed while `stop` is about to pull it.
+        self._woken.wait()
         for _ in range(_LAST_FLUSHES):
             if not any(channel.total_outbufs_len for channel in self._server.active_channels.values()):
                 break
