@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from pinjam.local.database import EmbeddedDatabase
@@ -18,11 +20,12 @@ from pinjam.local.sandbox.clock import ClockFile
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials, Sandbox
 from pinjam.local.servers import WsgiServer
+from pinjam.services.store import KINDS
 
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """A server of this run's own, with an empty database; nothing in it need outlive a crash."""
+    """A server of this run's own, with a database that stays empty; nothing in it need outlive a crash."""
     state = Path(tempfile.mkdtemp(prefix="pinjam-tests-"))
     database = EmbeddedDatabase(state, durable=False)
     try:
@@ -30,6 +33,44 @@ def database_url() -> Iterator[str]:
     finally:
         database.stop()
         shutil.rmtree(state)
+
+
+@pytest.fixture(scope="session")
+def migrated_url(database_url: str) -> str:
+    """A migrated database that stays without rows: the template of others."""
+    return _created(database_url, "template_migrated", "template1", then_migrate=True)
+
+
+@pytest.fixture(scope="session")
+def shared_url(database_url: str, migrated_url: str) -> str:
+    return _created(database_url, "shared", _name(migrated_url))
+
+
+@pytest.fixture
+def store_url(shared_url: str) -> str:
+    """A migrated database without rows; the same one for every test, emptied before each."""
+    tables = sql.SQL(", ").join(sql.Identifier(kind.collection) for kind in KINDS.values())
+    with psycopg.connect(shared_url, options="-c lock_timeout=5000", autocommit=True) as connection:
+        connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+    return shared_url
+
+
+@pytest.fixture
+def fresh_url(database_url: str, migrated_url: str) -> Iterator[str]:
+    """A migrated database of the test's own, for tests that change the schema or end connections."""
+    url = _created(database_url, f"fresh_{uuid.uuid4().hex}", _name(migrated_url))
+    yield url
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_name(url))))
+
+
+@pytest.fixture
+def unmigrated_url(database_url: str) -> Iterator[str]:
+    """A database of the test's own, without tables."""
+    url = _created(database_url, f"unmigrated_{uuid.uuid4().hex}", "template1")
+    yield url
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_name(url))))
 
 
 @pytest.fixture(scope="session")
@@ -102,3 +143,19 @@ def answering() -> Iterator[Callable[[bytes, int], str]]:
             return running.enter_context(WsgiServer(app, threads=2)).url
 
         yield start
+
+
+def _created(server: str, name: str, template: str, *, then_migrate: bool = False) -> str:
+    with psycopg.connect(server, autocommit=True) as connection:
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+    url = make_conninfo(server, dbname=name)
+    if then_migrate:
+        from pinjam.migrations import migrate  # noqa: PLC0415 - takes most of a second, which most tests can save.
+
+        migrate(url)
+    return url
+
+
+def _name(url: str) -> str:
+    return str(conninfo_to_dict(url)["dbname"])

@@ -1,0 +1,134 @@
+"""A store in the process's memory: for unit tests and simulations; it forgets everything at the end."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from pinjam.adapters.records import check, cursor_after, fields_of, position_of
+from pinjam.services.store import KINDS, Conflict, Find, Page, R, Reader, Record, Scalar, Transaction
+
+A = TypeVar("A")
+Rows = dict[type, dict[str, Record]]
+Taken = dict[tuple[type, tuple[str, ...], tuple[object, ...]], str]
+
+
+class MemoryStore:
+    """Records in dictionaries. One lock makes transactions serial."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: Rows = {kind: {} for kind in KINDS}
+        self._taken: Taken = {}
+
+    def transact(self, work: Callable[[Transaction], A]) -> A:
+        """Run `work`, then apply what it wrote, or nothing of it."""
+        with self._lock:
+            tx = _MemoryTransaction(self._rows)
+            result = work(tx)
+            self._apply(tx.writes)
+            return result
+
+    def read(self, work: Callable[[Reader], A]) -> A:
+        """Run `work` while nobody writes."""
+        with self._lock:
+            return work(_MemoryReader(self._rows))
+
+    def _apply(self, writes: list[tuple[Record, bool]]) -> None:
+        """Write into copies, and keep those once all went well."""
+        rows = {kind: dict(self._rows[kind]) for kind in {type(record) for record, _ in writes}}
+        taken = dict(self._taken) if writes else self._taken
+        for record, new in writes:
+            kind = type(record)
+            before = rows[kind].get(record.id)
+            if new and before is not None:
+                raise Conflict(kind, ("id",))
+            if not new and before is None:
+                raise LookupError(f"{kind.__name__} {record.id}")
+            for claim in _claims(before) if before else ():
+                del taken[claim]
+            for claim in _claims(record):
+                if taken.setdefault(claim, record.id) != record.id:
+                    raise Conflict(kind, claim[1])
+            rows[kind][record.id] = record
+        self._rows, self._taken = {**self._rows, **rows}, taken
+
+
+class _MemoryReader:
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def get(self, kind: type[R], id: str) -> R | None:
+        record = self._rows[kind].get(id)
+        return record if isinstance(record, kind) else None
+
+    def find(self, query: Find[R]) -> Page[R]:
+        check(query)
+        start = position_of(query)
+
+        def place(record: R) -> tuple[object, str]:
+            return getattr(record, query.order), record.id
+
+        def wanted(record: R) -> bool:
+            value = getattr(record, query.order)
+            return (
+                _matches(record, query.where)
+                and value is not None
+                and (query.at_least is None or value >= query.at_least)
+                and (query.below is None or value < query.below)
+                and (start is None or (place(record) < start if query.descending else place(record) > start))
+            )
+
+        records = [record for record in self._rows[query.kind].values() if isinstance(record, query.kind)]
+        found = sorted(filter(wanted, records), key=place, reverse=query.descending)
+        page = tuple(found[: query.limit])
+        return Page(page, cursor_after(query, page[-1]) if len(found) > query.limit else None)
+
+    def count(self, kind: type[R], where: Mapping[str, Scalar]) -> int:
+        check(Find(kind=kind, where=where))
+        return sum(_matches(record, where) for record in self._rows[kind].values())
+
+
+class _MemoryTransaction(_MemoryReader):
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        self.writes: list[tuple[Record, bool]] = []
+
+    def get(self, kind: type[R], id: str) -> R | None:
+        self._before_writes()
+        return super().get(kind, id)
+
+    def find(self, query: Find[R]) -> Page[R]:
+        self._before_writes()
+        return super().find(query)
+
+    def count(self, kind: type[R], where: Mapping[str, Scalar]) -> int:
+        self._before_writes()
+        return super().count(kind, where)
+
+    def insert(self, record: Record) -> None:
+        self._write(record, new=True)
+
+    def update(self, record: Record) -> None:
+        self._write(record, new=False)
+
+    def _write(self, record: Record, *, new: bool) -> None:
+        # There and back through plain values: what no other store could keep is refused here too, and nobody
+        # holds on to what is inside a stored record.
+        fields = fields_of(type(record))
+        plain = {name: field.plain(getattr(record, name)) for name, field in fields.items()}
+        kept = type(record)(**{name: field.value(plain[name]) for name, field in fields.items()})
+        self.writes.append((kept, new))
+
+    def _before_writes(self) -> None:
+        if self.writes:
+            raise RuntimeError("a transaction reads before it writes")
+
+
+def _matches(record: Record, where: Mapping[str, Scalar]) -> bool:
+    return all(getattr(record, name) == value for name, value in where.items())
+
+
+def _claims(record: Record) -> list[tuple[type, tuple[str, ...], tuple[object, ...]]]:
+    """The unique values that a record holds; a set with a None among its values claims nothing."""
+    sets = ((fields, tuple(getattr(record, name) for name in fields)) for fields in KINDS[type(record)].unique)
+    return [(type(record), fields, values) for fields, values in sets if None not in values]

@@ -1,0 +1,252 @@
+"""The store on PostgreSQL: serializable transactions, tried again when another one got in between."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+
+from pinjam.adapters import postgres_rows as rows
+from pinjam.adapters.postgres_connections import Connection, Connections
+from pinjam.adapters.records import check, cursor_after
+from pinjam.services.store import (
+    Conflict,
+    Contention,
+    Find,
+    Page,
+    R,
+    Reader,
+    Record,
+    Scalar,
+    StoreUnavailable,
+    Transaction,
+)
+
+A = TypeVar("A")
+
+_TRIES = 15
+_FIRST_PAUSE_S = 0.002
+_LONGEST_PAUSE_S = 0.2
+_WRITE: rows.Statement = (b"BEGIN ISOLATION LEVEL SERIALIZABLE", ())
+_READ: rows.Statement = (b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+_COMMIT: rows.Statement = (b"COMMIT", ())
+
+
+class PostgresStore:
+    """Records in PostgreSQL. Opens its connections on first use; `close` ends them.
+
+    Transactions are tried at most 15 times, with growing random pauses from `rng` between. What an outage cut
+    off before the commit was sent is tried again once; a commit whose answer was lost is never repeated.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 4,
+        statement_timeout_ms: int = 5000,
+        connect_timeout_s: int = 5,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._connections = Connections(
+            url, size=pool_size, statement_timeout_ms=statement_timeout_ms, connect_timeout_s=connect_timeout_s
+        )
+        self._rng = rng or random.Random()  # noqa: S311 - spreads retries; nothing secret.
+        self._checked = False
+
+    def transact(self, work: Callable[[Transaction], A]) -> A:
+        """Run `work` in a serializable transaction and commit; see the port."""
+        was_cut_off = False
+        conflicts: set[tuple[str, ...]] = set()
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(self._rng.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)))
+            try:
+                return self._attempt(work)
+            except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
+                continue
+            except _Raced as raced:
+                # Met again, the value was there before this transaction began: nobody raced.
+                if raced.conflict.fields in conflicts:
+                    raise raced.conflict from raced
+                conflicts.add(raced.conflict.fields)
+            except _CutOff as cut_off:
+                if was_cut_off:
+                    raise StoreUnavailable(str(cut_off)) from cut_off
+                was_cut_off = True
+        raise Contention(f"gave up after {_TRIES} tries")
+
+    def read(self, work: Callable[[Reader], A]) -> A:
+        """Run `work` on one consistent view; tried once more if the connection broke or a replica moved on."""
+        try:
+            return self._read(work)
+        except (_CutOff, psycopg.errors.SerializationFailure):
+            try:
+                return self._read(work)
+            except (_CutOff, psycopg.errors.SerializationFailure) as fault:
+                raise StoreUnavailable(str(fault)) from fault
+
+    def close(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        self._connections.close()
+
+    def _attempt(self, work: Callable[[Transaction], A]) -> A:
+        with self._connection() as connection:
+            tx = _PostgresTransaction(connection)
+            with _before_commit(connection):
+                result = work(tx)
+                tx.begin()
+            try:
+                tx.commit()
+            except psycopg.errors.UniqueViolation as violation:
+                conflict = _conflict(violation)
+                if tx.has_read:
+                    raise _Raced(conflict) from violation
+                raise conflict from violation
+            return result
+
+    def _read(self, work: Callable[[Reader], A]) -> A:
+        with self._connection() as connection, _before_commit(connection):
+            reader = _PostgresReader(connection, _READ)
+            result = work(reader)
+            if reader.has_read:
+                _send(connection, _COMMIT)
+            return result
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """A connection to a database of the right schema. StoreUnavailable when the server fails."""
+        try:
+            with self._connections.one() as connection:
+                if not self._checked:
+                    with _before_commit(connection):
+                        rows.check_columns(connection.execute(rows.COLUMNS).fetchall())
+                    self._checked = True
+                try:
+                    yield connection
+                except psycopg.InterfaceError as error:
+                    if connection.closed:
+                        raise StoreUnavailable(str(error)) from error
+                    raise
+        except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
+            raise
+        except psycopg.OperationalError as error:
+            raise StoreUnavailable(str(error)) from error
+
+
+class _Raced(Exception):
+    """A value was taken by another transaction, after this one perhaps saw it free."""
+
+    def __init__(self, conflict: Conflict) -> None:
+        super().__init__(str(conflict))
+        self.conflict = conflict
+
+
+class _CutOff(Exception):
+    """The connection broke while nothing was committed."""
+
+
+class _PostgresReader:
+    """Reads on one connection. The transaction begins with the first read, in the same round trip."""
+
+    def __init__(self, connection: Connection, beginning: rows.Statement) -> None:
+        self._connection = connection
+        self._beginning = beginning
+        self.has_read = False
+
+    def get(self, kind: type[R], id: str) -> R | None:
+        found = self._ask(rows.get(kind, id))
+        return rows.record(kind, found[0]) if found else None
+
+    def find(self, query: Find[R]) -> Page[R]:
+        check(query)
+        found = [rows.record(query.kind, row) for row in self._ask(rows.find(query))]
+        page = tuple(found[: query.limit])
+        return Page(page, cursor_after(query, page[-1]) if len(found) > query.limit else None)
+
+    def count(self, kind: type[R], where: Mapping[str, Scalar]) -> int:
+        check(Find(kind=kind, where=where))
+        return int(self._ask(rows.count(kind, where))[0][0])
+
+    def _ask(self, statement: rows.Statement) -> list[tuple[Any, ...]]:
+        begin = () if self.has_read else (self._beginning,)
+        self.has_read = True
+        return _send(self._connection, *begin, statement)[-1].fetchall()
+
+
+class _PostgresTransaction(_PostgresReader):
+    """Keeps writes back until the commit, so that all of them travel together with it."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection, _WRITE)
+        self._seen: set[tuple[type, str]] = set()
+        self._writes: list[rows.Statement] = []
+        self._blind: list[tuple[int, Record]] = []
+
+    def get(self, kind: type[R], id: str) -> R | None:
+        found = super().get(kind, id)
+        if found is not None:
+            self._seen.add((kind, id))
+        return found
+
+    def find(self, query: Find[R]) -> Page[R]:
+        found = super().find(query)
+        self._seen.update((query.kind, record.id) for record in found.items)
+        return found
+
+    def insert(self, record: Record) -> None:
+        self._writes.append(rows.insert(record))
+        self._seen.add((type(record), record.id))
+
+    def update(self, record: Record) -> None:
+        if (type(record), record.id) not in self._seen:
+            self._blind.append((len(self._writes), record))
+        self._writes.append(rows.update(record))
+
+    def begin(self) -> None:
+        """Begin if nothing was read, so that a dead connection shows before the commit is sent."""
+        if self._writes and not self.has_read:
+            _send(self._connection, self._beginning)
+
+    def commit(self) -> None:
+        """Write and commit. What was read here is known to exist; other updates must first show that they met."""
+        if self._blind:
+            done = _send(self._connection, *self._writes)
+            for index, record in self._blind:
+                if done[index].rowcount == 0:
+                    raise LookupError(f"{type(record).__name__} {record.id}")
+            _send(self._connection, _COMMIT)
+        elif self._writes or self.has_read:
+            _send(self._connection, *self._writes, _COMMIT)
+
+    def _ask(self, statement: rows.Statement) -> list[tuple[Any, ...]]:
+        if self._writes:
+            raise RuntimeError("a transaction reads before it writes")
+        return super()._ask(statement)
+
+
+def _send(connection: Connection, *statements: rows.Statement) -> list[psycopg.Cursor[tuple[Any, ...]]]:
+    """Run statements in one round trip; the first that fails raises, and those behind it are not run."""
+    if len(statements) == 1:
+        return [connection.execute(*statements[0])]
+    with connection.pipeline():
+        return [connection.execute(*statement) for statement in statements]
+
+
+@contextmanager
+def _before_commit(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        if connection.closed:
+            raise _CutOff(str(error)) from error
+        raise
+
+
+def _conflict(violation: psycopg.errors.UniqueViolation) -> Conflict:
+    taken = rows.taken(violation)
+    if taken is None:
+        raise violation
+    return Conflict(*taken)

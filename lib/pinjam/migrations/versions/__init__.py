@@ -1,0 +1,1 @@
+"""The steps, oldest first. Alembic loads them by path."""

@@ -1,0 +1,324 @@
+"""The stores under contract, and records to put into them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from pinjam.adapters.memory import MemoryStore
+from pinjam.adapters.postgres import PostgresStore
+from pinjam.domain.document import Document, DocumentKind, DocumentStatus
+from pinjam.domain.loan import (
+    Application,
+    Contract,
+    Decision,
+    Instalment,
+    Loan,
+    LoanStatus,
+    Quote,
+    RuleResult,
+    ScheduleRow,
+)
+from pinjam.domain.notification import Delivery, Notification
+from pinjam.domain.payment import Allocation, Instructions, Method, Payment, PaymentStatus
+from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
+from pinjam.domain.user import BankAccount, Consent, Kyc, KycCheck, Sealed, User, UserStatus
+from pinjam.services.store import Record, Store, Transaction
+
+AT = datetime(2026, 1, 31, 17, 30, 15, 123456, tzinfo=UTC)
+JSON: dict[str, object] = {
+    "text": "Rp 1.000 \N{SNOWMAN} \\u0000",
+    "whole": 2**53 + 1,
+    "none": None,
+    "truth": True,
+    "list": [1, "2", {"deep": []}],
+}
+
+
+class Samples:
+    """Records that every store must keep: all with an id of their number."""
+
+    at = AT
+
+    def user(self, number: int = 1) -> User:
+        return User(
+            id=f"usr_{number:04}",
+            full_name="Siti Rahmawati",
+            email=f"siti{number}@example.com",
+            phone=f"+6281234{number:06}",
+            nik=Sealed("v1:opaque"),
+            nik_hash=f"{number:064x}",
+            nik_masked="3171********0001",
+            birth_date=date(1990, 2, 28),
+            gender="female",
+            status=UserStatus.VERIFIED,
+            locale="id",
+            consents=(),
+            account_created=False,
+            created_at=AT,
+            updated_at=AT + timedelta(microseconds=1),
+        )
+
+    def full_user(self) -> User:
+        return replace(
+            self.user(),
+            consents=(
+                Consent(purpose="credit", version="1", locale="en", given_at=AT, withdrawn_at=AT + timedelta(days=1)),
+                Consent(purpose="marketing", version="2", locale="id", given_at=AT),
+            ),
+            account_created=True,
+            kyc=Kyc(
+                checks=(KycCheck(name="selfie", outcome="pass", score=91), KycCheck(name="nik", outcome="unknown")),
+                reasons=("SELFIE_MATCH",),
+                reference="ref",
+                attempted_on=date(2026, 2, 1),
+                attempts=2,
+                faults=1,
+            ),
+            monthly_income=9_000_000,
+            other_instalments=0,
+            occupation="Guru",
+            address=Sealed("v1:address"),
+            bank_account=BankAccount(bank_code="bca", account_number=Sealed("v1:account"), account_name="SITI"),
+        )
+
+    def document(self, number: int = 1) -> Document:
+        return Document(
+            id=f"doc_{number:04}",
+            user_id="usr_0001",
+            kind=DocumentKind.KTP,
+            status=DocumentStatus.RECEIVED,
+            content_type="image/jpeg",
+            size=1,
+            sha256="0" * 64,
+            source_sha256=f"{number:064x}",
+            object_key=f"documents/{number}",
+            created_at=AT,
+        )
+
+    def loan(self, number: int = 1) -> Loan:
+        return Loan(
+            id=f"loan_{number:04}",
+            user_id="usr_0001",
+            status=LoanStatus.WITHDRAWN,
+            amount=3_000_000,
+            tenor_months=6,
+            purpose="education",
+            application=Application(
+                amount=3_000_000,
+                tenor_months=6,
+                purpose="education",
+                monthly_income=9_000_000,
+                other_instalments=0,
+                consented_at=AT,
+            ),
+            open_for=None,
+            created_at=AT,
+            updated_at=AT,
+        )
+
+    def open_loan(self, number: int = 1) -> Loan:
+        return replace(self.loan(number), status=LoanStatus.SUBMITTED, open_for="usr_0001")
+
+    def full_loan(self) -> Loan:
+        row = ScheduleRow(
+            number=1, due_date=date(2026, 2, 28), principal=3_000_000, interest=75_000, total=3_075_000, balance=0
+        )
+        quote = Quote(
+            amount=3_000_000,
+            tenor_months=1,
+            interest_method="declining",
+            monthly_rate_ppm=25_000,
+            admin_fee=30_000,
+            disbursed_amount=2_970_000,
+            instalment=3_075_000,
+            total_interest=75_000,
+            total_payable=3_075_000,
+            effective_annual_rate_ppm=424_242,
+            schedule=(row, replace(row, number=2)),
+            policy_id="2026-01",
+        )
+        decision = Decision(
+            outcome="approved",
+            reasons=("SCORE_MIN",),
+            rules=(
+                RuleResult(code="DSR_MAX", stage="affordability", passed=True, effect=None, observed="1", limit="2"),
+                RuleResult(code="VELOCITY", stage="velocity", passed=False, effect="decline", observed="4", limit="3"),
+            ),
+            score=600,
+            limit=5_000_000,
+            offered_amount=None,
+            policy_id="2026-01",
+            policy_hash="hash",
+            decided_on=date(2026, 2, 1),
+            decided_at=AT,
+            snapshot=JSON,
+        )
+        return replace(
+            self.open_loan(),
+            status=LoanStatus.ACTIVE,
+            decision=decision,
+            offer=quote,
+            offer_expires_on=date(2026, 2, 8),
+            contract=Contract(
+                number="PJ-1",
+                quote=quote,
+                late_fee_daily_ppm=1000,
+                late_fee_from_day=4,
+                total_cap_ppm=1_000_000,
+                statements=("satu", "dua"),
+                locale="id",
+                accepted_at=AT,
+                policy_id="2026-01",
+                policy_hash="hash",
+            ),
+            payout_id="payout_1",
+            disbursed_on=date(2026, 2, 1),
+            disbursed_at=AT,
+            instalments=(
+                Instalment(number=1, due_date=date(2026, 2, 28), principal=1, interest=2, fee_from=date(2026, 3, 1)),
+                Instalment(number=2, due_date=date(2026, 3, 31), principal=1, interest=2, paid_on=date(2026, 3, 30)),
+            ),
+            next_due_on=date(2026, 2, 28),
+        )
+
+    def settled_loan(self) -> Loan:
+        return replace(self.full_loan(), status=LoanStatus.SETTLED, open_for=None, next_due_on=None, settled_at=AT)
+
+    def payment(self, number: int = 1) -> Payment:
+        return Payment(
+            id=f"pay_{number:04}",
+            loan_id="loan_0001",
+            user_id="usr_0001",
+            kind="instalment",
+            amount=500_000,
+            status=PaymentStatus.PENDING,
+            method=Method(type="qris"),
+            expires_at=AT,
+            created_at=AT,
+            updated_at=AT,
+        )
+
+    def full_payment(self) -> Payment:
+        return replace(
+            self.payment(),
+            status=PaymentStatus.SETTLED,
+            method=Method(type="bank_transfer", bank="mandiri"),
+            instructions=Instructions(
+                expires_at=AT, va_number="1", biller_code="70012", bill_key="2", qr_string="000201"
+            ),
+            transaction_id="b3f1",
+            allocation=(Allocation(number=1, late_fee=1, interest=2, principal=3),),
+            surplus=7,
+            settled_at=AT,
+        )
+
+    def notification(self, number: int = 1) -> Notification:
+        return Notification(
+            id=f"ntf_{number:04}",
+            user_id="usr_0001",
+            kind="loan-decided",
+            title="Disetujui",
+            body="Selamat",
+            data={},
+            created_at=AT,
+        )
+
+    def full_notification(self) -> Notification:
+        sent = Delivery(
+            channel="sms", status="sent", attempts=2, sent_at=AT, provider_id="1", error="late", leased_until=AT
+        )
+        return replace(
+            self.notification(), data={"loan_id": "loan_0001"}, read_at=AT, deliveries=(sent, Delivery(channel="push"))
+        )
+
+    def event(self, number: int = 1) -> Event:
+        return Event(
+            id=f"evt_{number:04}",
+            topic="loan-submitted",
+            subject="loan_0001",
+            data={"amount": 1, "reason": None, "text": "x"},
+            request_id="req",
+            occurred_at=AT,
+        )
+
+    def kept_answer(self, number: int = 1) -> KeptAnswer:
+        return KeptAnswer(
+            id=f"usr_0001:/api/loans/apply:{number:04}", fingerprint="f", subject="loan_0001", created_at=AT
+        )
+
+    def audit_record(self, number: int = 1) -> AuditRecord:
+        return AuditRecord(
+            id=f"aud_{number:04}",
+            subject="loan_0001",
+            number=number,
+            action="apply",
+            actor="usr_0001",
+            request_id="req",
+            at=AT,
+            before=None,
+            after={},
+            previous="0",
+            hash="1",
+        )
+
+    def all(self) -> tuple[Record, ...]:
+        """Of each kind one with every field set and one without the optional ones, in the order of references."""
+        return (
+            self.full_user(),
+            self.user(2),
+            self.document(),
+            self.full_loan(),
+            self.loan(2),
+            replace(self.settled_loan(), id="loan_0003", payout_id=None),
+            self.full_payment(),
+            self.payment(2),
+            self.full_notification(),
+            self.notification(2),
+            replace(self.event(), published_at=AT),
+            self.event(2),
+            Consumption(id="notify:evt_0001", consumed_at=AT),
+            replace(self.kept_answer(), leased_until=AT, status=202, body=JSON),
+            self.kept_answer(2),
+            replace(self.audit_record(), before=JSON, after=JSON),
+            self.audit_record(2),
+        )
+
+
+@pytest.fixture
+def samples() -> Samples:
+    return Samples()
+
+
+@pytest.fixture
+def memory_store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def postgres_store(store_url: str) -> Iterator[PostgresStore]:
+    store = PostgresStore(store_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["memory_store", "postgres_store"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Each store in turn; one more adapter is one more name here and a fixture of that name."""
+    made: Store = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def insert(store: Store) -> Callable[..., None]:
+    """Adds records in a transaction of their own."""
+
+    def all_at_once(*records: Record) -> None:
+        def work(tx: Transaction) -> None:
+            for record in records:
+                tx.insert(record)
+
+        store.transact(work)
+
+    return all_at_once
