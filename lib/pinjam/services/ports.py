@@ -271,3 +271,28 @@ class Publisher(Protocol):
     def publish(self, events: Sequence[Event]) -> None:
         """All of them are safely kept when this returns, some perhaps twice; Unavailable otherwise."""
         ...
+
+
+class UnreadablePaper(Exception):
+    """Bytes that are not what a paper must be; `code` says what is wrong, `params` the limit."""
+
+    def __init__(self, code: str, params: Mapping[str, int | str] | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params = dict(params or {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """A paper fit to be kept: decoded once, and free of camera metadata."""
+
+    content: bytes
+    content_type: Literal["image/jpeg", "image/png", "application/pdf"]
+
+
+class PaperReader(Protocol):
+    """Looks into what a borrower sends."""
+
+    def read(self, content: bytes, *, pdf_allowed: bool) -> Paper:
+        """The paper, judged by its content alone. UnreadablePaper for anything else."""
+        ...

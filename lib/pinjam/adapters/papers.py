@@ -1,0 +1,57 @@
+"""Looks into papers with Pillow: what decodes as a picture is one, and is written again without metadata."""
+
+import io
+import warnings
+from typing import Literal
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pinjam.services.ports import Paper, UnreadablePaper
+
+MOST_PIXELS = 60_000_000
+"""More than any phone's camera; a small file that unpacks to more is an attack on memory."""
+JPEG_QUALITY = 92
+PDF_TAIL_BYTES = 2048
+
+
+class PillowPapers:
+    """JPEG, PNG and PDF, judged by content."""
+
+    def read(self, content: bytes, *, pdf_allowed: bool) -> Paper:
+        """The paper. UnreadablePaper `file-empty`, `file-type`, `picture-broken` or `picture-too-large`."""
+        if not content:
+            raise UnreadablePaper("file-empty")
+        if content.startswith(b"%PDF-"):
+            if not pdf_allowed:
+                raise UnreadablePaper("file-type", {"allowed": "JPEG, PNG"})
+            if b"%%EOF" not in content[-PDF_TAIL_BYTES:]:
+                raise UnreadablePaper("file-broken")
+            return Paper(content=content, content_type="application/pdf")
+        return _picture(content, allowed="JPEG, PNG, PDF" if pdf_allowed else "JPEG, PNG")
+
+
+def _picture(content: bytes, *, allowed: str) -> Paper:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Pillow warns of what is suspicious; here that is a refusal.
+            picture = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+            if picture.width * picture.height > MOST_PIXELS:
+                raise UnreadablePaper("picture-too-large", {"max": MOST_PIXELS})
+            kind: Literal["JPEG", "PNG"] = "JPEG" if picture.format == "JPEG" else "PNG"
+            # The camera's turn is in the metadata that goes: turn the pixels instead.
+            upright = ImageOps.exif_transpose(picture)
+    except UnidentifiedImageError:
+        raise UnreadablePaper("file-type", {"allowed": allowed}) from None
+    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError):
+        raise UnreadablePaper("file-broken") from None
+    clean = Image.new(upright.mode, upright.size)
+    clean.paste(upright)
+    if upright.mode == "P":
+        clean = upright.convert("RGBA")
+    clean.info.clear()
+    target = io.BytesIO()
+    if kind == "JPEG":
+        clean.save(target, "JPEG", quality=JPEG_QUALITY)
+        return Paper(content=target.getvalue(), content_type="image/jpeg")
+    clean.save(target, "PNG")
+    return Paper(content=target.getvalue(), content_type="image/png")

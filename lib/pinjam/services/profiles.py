@@ -1,0 +1,97 @@
+"""The borrower's own data: shown to them, and changed by them."""
+
+from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
+
+from pinjam.domain.user import BankAccount, Locale, User, UserStatus
+from pinjam.services.borrowers import Borrower, documents_of, gather, known, loans_of
+from pinjam.services.errors import StateForbids
+from pinjam.services.ports import Clock, Vault
+from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.store import Store, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBankAccount:
+    """A bank account as the borrower gives it."""
+
+    bank_code: str
+    account_number: str
+    account_name: str
+
+
+class Changes(TypedDict, total=False):
+    """What may change; amounts in rupiah a month."""
+
+    full_name: str
+    locale: Locale
+    monthly_income: int
+    other_instalments: int
+    occupation: str
+    address: str
+    bank_account: NewBankAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """Reads and changes profiles."""
+
+    store: Store
+    vault: Vault
+    clock: Clock
+    recorder: Recorder
+
+    def show(self, user_id: str) -> Borrower:
+        """The borrower's data; NotFound if there are none."""
+        return self.store.read(lambda tx: gather(tx, user_id))
+
+    def account_number(self, user: User) -> str | None:
+        """The bank account's number, readable; None if there is no account."""
+        if user.bank_account is None:
+            return None
+        return self.vault.open(user.bank_account.account_number, owner=user.id, field="account_number")
+
+    def change(self, user_id: str, *, actor: Actor, **changes: Unpack[Changes]) -> Borrower:
+        """Change what is given and nothing else.
+
+        StateForbids `name-fixed` for another name once the identity is proven, because the name is then
+        what the identity card says.
+        """
+
+        def work(tx: Transaction) -> Borrower:
+            user = known(tx, user_id)
+            documents, loans = documents_of(tx, user_id), loans_of(tx, user_id)
+            previous = last_record(tx, user_id)
+            name = changes.get("full_name")
+            if name is not None and name != user.full_name and user.status is UserStatus.VERIFIED:
+                raise StateForbids("name-fixed")
+            changed = self._changed(user, changes)
+            tx.update(changed)
+            self.recorder.audit(
+                tx,
+                previous,
+                subject=user_id,
+                action="profile-changed",
+                actor=actor,
+                before=None,
+                after={"fields": sorted(changes)},  # The values are personal; the log keeps which, not what.
+            )
+            return Borrower(user=changed, documents=documents, loans=loans)
+
+        return self.store.transact(work)
+
+    def _changed(self, user: User, changes: Changes) -> User:
+        plain = {key: value for key, value in changes.items() if key not in ("address", "bank_account")}
+        user = replace(user, updated_at=self.clock.now(), **plain)  # type: ignore[arg-type]  # keys are Changes' own
+        if "address" in changes:
+            user = replace(user, address=self.vault.seal(changes["address"], owner=user.id, field="address"))
+        if "bank_account" in changes:
+            account = changes["bank_account"]
+            number = self.vault.seal(account.account_number, owner=user.id, field="account_number")
+            user = replace(
+                user,
+                bank_account=BankAccount(
+                    bank_code=account.bank_code, account_number=number, account_name=account.account_name
+                ),
+            )
+        return user

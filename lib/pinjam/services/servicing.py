@@ -1,0 +1,199 @@
+"""The servicing clock: what must happen because time has passed. Safe to run twice, or not for a week."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+
+from pinjam.domain.lifecycle import move
+from pinjam.domain.loan import Loan, LoanStatus
+from pinjam.domain.payment import Payment, PaymentStatus
+from pinjam.domain.trail import Consumption, Event
+from pinjam.services.disbursing import Disbursing
+from pinjam.services.errors import Denied
+from pinjam.services.ports import Clock, Unavailable
+from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.repaying import OPEN_FOR, Repaying
+from pinjam.services.store import Contention, Find, Record, Store, Transaction
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Record)
+
+NAME = "sweep"
+BATCH = 100
+RELAY_AFTER = timedelta(seconds=5)
+"""A younger event is still being published by the request that made it."""
+ASK_AFTER = timedelta(minutes=15)
+"""A younger payment's notification is still to be expected."""
+RETRY_PAYOUT_AFTER = timedelta(minutes=15)
+
+MILESTONES: tuple[tuple[int, str], ...] = (
+    (-3, "upcoming"),
+    (0, "due"),
+    (1, "overdue"),
+    (7, "overdue"),
+    (30, "overdue"),
+)
+"""Days past due at which a borrower hears of an instalment, and as what."""
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one run did, in numbers; `faults` counts what could not be done and stays for the next run."""
+
+    relayed: int = 0
+    offers_expired: int = 0
+    payments_checked: int = 0
+    payouts_retried: int = 0
+    reminders: int = 0
+    faults: int = field(default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Servicing:
+    """Runs what the scheduler calls."""
+
+    store: Store
+    repaying: Repaying
+    disbursing: Disbursing
+    clock: Clock
+    recorder: Recorder
+    outbox: Outbox
+
+    def sweep(self, *, request_id: str) -> Swept:
+        """Relay, expire, ask and remind, in batches. One item that fails does not keep the others waiting."""
+        swept, actor = Swept(), Actor(id=NAME, request_id=request_id)
+        jobs: tuple[Callable[[Swept, Actor], None], ...] = (
+            self._relay,
+            self._expire_offers,
+            self._check_payments,
+            self._retry_payouts,
+            self._remind,
+        )
+        for job in jobs:
+            try:
+                job(swept, actor)
+            except (Unavailable, Contention) as fault:
+                swept.faults += 1
+                log.warning("sweep-job-failed", extra={"job": job.__name__.strip("_"), "fault": str(fault)})
+            log.info("sweep-progress", extra={"job": job.__name__.strip("_")})
+        return swept
+
+    def _relay(self, swept: Swept, _: Actor) -> None:
+        swept.relayed = self.outbox.relay(older_than=self.clock.now() - RELAY_AFTER)
+
+    def _expire_offers(self, swept: Swept, actor: Actor) -> None:
+        today = self.clock.today()
+        query = Find(
+            kind=Loan, where={"status": LoanStatus.APPROVED}, order="offer_expires_on", below=today, limit=BATCH
+        )
+        for loan in self._each(query):
+            swept.offers_expired += self.store.transact(
+                lambda tx, loan_id=loan.id: self._expire(tx, loan_id, today, actor)  # type: ignore[misc]  # bound here
+            )
+
+    def _expire(self, tx: Transaction, loan_id: str, today: date, actor: Actor) -> int:
+        loan = tx.get(Loan, loan_id)
+        previous = last_record(tx, loan_id)
+        if loan is None or loan.status is not LoanStatus.APPROVED:
+            return 0
+        if loan.offer_expires_on is None or loan.offer_expires_on >= today:
+            return 0
+        expired = move(loan, LoanStatus.EXPIRED, updated_at=self.clock.now())
+        tx.update(expired)
+        self.recorder.loan(tx, previous, loan, expired, "offer-expired", actor)
+        return 1
+
+    def _check_payments(self, swept: Swept, actor: Actor) -> None:
+        query = Find(
+            kind=Payment,
+            where={"status": PaymentStatus.PENDING},
+            order="expires_at",
+            below=self.clock.now() + OPEN_FOR - ASK_AFTER,
+            limit=BATCH,
+        )
+        for payment in self._each(query):
+            try:
+                self.repaying.check(payment.id, actor=actor)
+                swept.payments_checked += 1
+            except (Denied, Unavailable, Contention) as fault:
+                swept.faults += 1
+                log.warning("payment-check-failed", extra={"payment": payment.id, "fault": str(fault)})
+
+    def _retry_payouts(self, swept: Swept, actor: Actor) -> None:
+        """Payouts without a final answer, and accepted loans whose payout failed a while ago."""
+        before = self.clock.now() - RETRY_PAYOUT_AFTER
+        for status in (LoanStatus.DISBURSING, LoanStatus.ACCEPTED):
+            for loan in self._each(Find(kind=Loan, where={"status": status}, limit=BATCH)):
+                if loan.updated_at >= before:
+                    continue
+                again = _event_of(loan, actor, self.clock.now())
+                try:
+                    self.disbursing.disburse(again)
+                    swept.payouts_retried += 1
+                except (Unavailable, Contention) as fault:
+                    swept.faults += 1
+                    log.warning("payout-retry-failed", extra={"loan": loan.id, "fault": str(fault)})
+
+    def _remind(self, swept: Swept, actor: Actor) -> None:
+        today = self.clock.today()
+        farthest = today - timedelta(days=MILESTONES[0][0]) + timedelta(days=1)
+        query = Find(kind=Loan, where={"status": LoanStatus.ACTIVE}, order="next_due_on", below=farthest, limit=BATCH)
+        for loan in self._each(query):
+            events = self.store.transact(
+                lambda tx, loan_id=loan.id: self._remind_of(tx, loan_id, today, actor)  # type: ignore[misc]  # bound here
+            )
+            self.outbox.publish(*events)
+            swept.reminders += len(events)
+
+    def _remind_of(self, tx: Transaction, loan_id: str, today: date, actor: Actor) -> tuple[Event, ...]:
+        """The newest milestone that the oldest unpaid instalment has passed, told once."""
+        loan = tx.get(Loan, loan_id)
+        if loan is None or loan.status is not LoanStatus.ACTIVE or loan.next_due_on is None:
+            return ()
+        past = (today - loan.next_due_on).days
+        reached = [(days, name) for days, name in MILESTONES if days <= past]
+        if not reached:
+            return ()
+        days, name = reached[-1]
+        marker = f"{NAME}:{loan.id}:{loan.next_due_on.isoformat()}:{days}"
+        if tx.get(Consumption, marker) is not None:
+            return ()
+        tx.insert(Consumption(id=marker, consumed_at=self.clock.now()))
+        event = self.recorder.event(
+            tx, "instalment-reminder", subject=loan.id, actor=actor, user_id=loan.user_id, milestone=name
+        )
+        return (event,)
+
+    def _each(self, query: Find[R]) -> Iterator[R]:
+        """Every record of a query, a batch at a time; the cursor goes on even where records change meanwhile."""
+        after: str | None = None
+        while True:
+            turn = Find(
+                kind=query.kind,
+                where=query.where,
+                order=query.order,
+                at_least=query.at_least,
+                below=query.below,
+                limit=query.limit,
+                after=after,
+            )
+            page = self.store.read(lambda tx, turn=turn: tx.find(turn))  # type: ignore[misc]  # bound per turn
+            yield from page.items
+            after = page.next_cursor
+            if after is None:
+                return
+
+
+def _event_of(loan: Loan, actor: Actor, at: datetime) -> Event:
+    """The acceptance, told again to the disbursement; it is not kept, because the loan's state is."""
+    return Event(
+        id=f"evt_again_{loan.id}",
+        topic="loan-accepted",
+        subject=loan.id,
+        data={"user_id": loan.user_id},
+        request_id=actor.request_id,
+        occurred_at=at,
+    )

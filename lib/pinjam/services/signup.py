@@ -1,0 +1,153 @@
+"""Sign-up: a borrower with unique e-mail, phone and NIK, and an account to log in with."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from pinjam.domain.nik import InvalidNik, Nik, mask_nik, parse_nik
+from pinjam.domain.phone import InvalidPhone, parse_phone
+from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.trail import AuditRecord
+from pinjam.domain.user import Consent, Locale, User, UserStatus
+from pinjam.services.borrowers import Borrower
+from pinjam.services.errors import Invalid, StateForbids
+from pinjam.services.ports import AccountExists, Accounts, Clock, Ids, Tokens, Vault, WrongCredentials
+from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.store import Conflict, Find, Store, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUp:
+    """What a borrower fills in. `email` is syntactically valid already."""
+
+    full_name: str
+    email: str
+    phone: str
+    nik: str
+    password: str
+    terms_version: str
+    privacy_version: str
+    locale: Locale
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Takes in new borrowers."""
+
+    store: Store
+    accounts: Accounts
+    vault: Vault
+    clock: Clock
+    ids: Ids
+    recorder: Recorder
+
+    def register(self, form: SignUp, *, request_id: str) -> tuple[Borrower, Tokens]:
+        """Make the borrower and the account, and log in.
+
+        Our row comes first, because it holds what must be unique; a crash before the account exists
+        leaves a row that the repetition of the same sign-up completes. Invalid for a bad phone or NIK;
+        StateForbids `already-registered` when e-mail, phone or NIK is taken.
+        """
+        user = self._claim(self._new_user(form), request_id=request_id)
+        try:
+            self.accounts.create(uid=user.id, email=user.email, password=form.password)
+        except AccountExists:
+            # The crash came after the account was made: whoever knows its password may go on.
+            try:
+                self.accounts.sign_in(email=user.email, password=form.password)
+            except WrongCredentials:
+                raise StateForbids("already-registered") from None
+        user = self._complete(user, request_id=request_id)
+        tokens = self.accounts.sign_in(email=user.email, password=form.password)
+        return Borrower(user=user, documents=(), loans=()), tokens
+
+    def _new_user(self, form: SignUp) -> User:
+        now, today = self.clock.now(), self.clock.today()
+        phone, nik = _checked(form, today)
+        uid = self.ids.new("usr")
+        return User(
+            id=uid,
+            full_name=" ".join(form.full_name.split()),
+            email=form.email.lower(),
+            phone=phone,
+            nik=self.vault.seal(nik.number, owner=uid, field="nik"),
+            nik_hash=self.vault.fingerprint(nik.number, field="nik"),
+            nik_masked=mask_nik(nik.number),
+            birth_date=nik.birth_date,
+            gender=nik.gender,
+            status=UserStatus.REGISTERED,
+            locale=form.locale,
+            consents=tuple(
+                Consent(purpose=purpose, version=version, locale=form.locale, given_at=now)
+                for purpose, version in (("terms", form.terms_version), ("privacy", form.privacy_version))
+            ),
+            account_created=False,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def _claim(self, user: User, *, request_id: str) -> User:
+        """Our row: a new one, or the unfinished one of the same person."""
+
+        def work(tx: Transaction) -> User:
+            found = {
+                one.id: one
+                for field in ("email", "phone", "nik_hash")
+                for one in tx.find(Find(kind=User, where={field: getattr(user, field)}, limit=1)).items
+            }
+            if not found:
+                tx.insert(user)
+                self._audit(tx, None, user, "user-registered", request_id)
+                return user
+            (earlier, *others) = found.values()
+            same = (earlier.email, earlier.phone, earlier.nik_hash) == (user.email, user.phone, user.nik_hash)
+            if others or not same or earlier.account_created:
+                raise StateForbids("already-registered")
+            return earlier
+
+        try:
+            return self.store.transact(work)
+        except Conflict:
+            raise StateForbids("already-registered") from None
+
+    def _complete(self, user: User, *, request_id: str) -> User:
+        done = replace(user, account_created=True, updated_at=self.clock.now())
+
+        def work(tx: Transaction) -> None:
+            previous = last_record(tx, user.id)
+            tx.update(done)
+            self._audit(tx, previous, done, "account-created", request_id)
+
+        self.store.transact(work)
+        return done
+
+    def _audit(self, tx: Transaction, previous: AuditRecord | None, user: User, action: str, request_id: str) -> None:
+        self.recorder.audit(
+            tx,
+            previous,
+            subject=user.id,
+            action=action,
+            actor=Actor(id=user.id, request_id=request_id),
+            before=None,
+            after={
+                "status": user.status.value,
+                "account_created": user.account_created,
+                "consents": [f"{consent.purpose}:{consent.version}" for consent in user.consents],
+            },
+        )
+
+
+def _checked(form: SignUp, today: date) -> tuple[str, Nik]:
+    """The phone in E.164 and the NIK; Invalid naming both fields when both are wrong."""
+    problems: list[FieldProblem] = []
+    phone, nik = "", None
+    try:
+        phone = parse_phone(form.phone)
+    except InvalidPhone:
+        problems.append(FieldProblem(field="phone", code="phone-invalid", params={}))
+    try:
+        nik = parse_nik(form.nik, today=today)
+    except InvalidNik as wrong:
+        problems.append(FieldProblem(field="nik", code=f"nik-{wrong.code}", params={}))
+    if nik is None or problems:
+        raise Invalid(*problems)
+    return phone, nik

@@ -1,0 +1,124 @@
+"""What an event means to the borrower, in words: the kind of notification, its texts, its channels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import cast
+
+from pinjam.domain.loan import Loan
+from pinjam.domain.money import format_rupiah
+from pinjam.domain.notification import Channel
+from pinjam.domain.payment import Payment
+from pinjam.domain.reasons import reason_text
+from pinjam.domain.repayment import bill
+from pinjam.domain.trail import Event
+from pinjam.domain.user import Locale, User
+from pinjam.services.store import Reader
+from pinjam.wording import load
+
+MONTHS: Mapping[Locale, tuple[str, ...]] = {
+    "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
+    "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+}
+
+DECISION_KINDS = {
+    "approved": "loan-approved",
+    "counter_offer": "loan-counter-offer",
+    "referred": "loan-referred",
+    "declined": "loan-declined",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tale:
+    """A notification before it has an id."""
+
+    kind: str
+    title: str
+    body: str
+    sms: str
+    parameters: tuple[str, ...]
+    channels: tuple[Channel, ...]
+    data: Mapping[str, str]
+
+
+def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None:
+    """What to tell the borrower of this event; None if its subject is gone."""
+    facts: dict[str, str] = {"name": user.full_name}
+    data: dict[str, str] = {}
+    if event.topic == "user-verified":
+        facts["reasons"] = _reasons(user.kyc.reasons, user.locale)
+        return _tell(f"identity-{event.data['status']}", user.locale, facts, data)
+    loan = tx.get(Loan, str(event.data.get("loan_id", event.subject)))
+    if loan is None:
+        return None
+    data["loan_id"] = loan.id
+    facts |= _loan_facts(loan, user.locale, today)
+    if event.topic in ("payment-settled", "payment-reversed"):
+        payment = tx.get(Payment, event.subject)
+        if payment is None:
+            return None
+        data["payment_id"] = payment.id
+        facts |= {"paid": format_rupiah(payment.amount), "surplus": format_rupiah(payment.surplus)}
+    kind = _kind(event, loan, surplus=facts.get("surplus", "") not in ("", format_rupiah(0)))
+    return _tell(kind, user.locale, facts, data)
+
+
+def day(on: date, locale: Locale) -> str:
+    """A date as people write it, e.g. 22 Nov 2026; in letters that a text message can carry."""
+    return f"{on.day} {MONTHS[locale][on.month - 1]} {on.year}"
+
+
+def _kind(event: Event, loan: Loan, *, surplus: bool) -> str:
+    match event.topic:
+        case "loan-submitted":
+            return "application-received"
+        case "loan-decided":
+            return DECISION_KINDS[loan.decision.outcome] if loan.decision else "loan-referred"
+        case "payment-settled":
+            return "payment-surplus" if surplus else "payment-received"
+        case "instalment-reminder":
+            return f"instalment-{event.data['milestone']}"
+        case _:
+            return event.topic
+
+
+def _loan_facts(loan: Loan, locale: Locale, today: date) -> dict[str, str]:
+    facts = {
+        "amount": format_rupiah(loan.amount),
+        "requested": format_rupiah(loan.application.amount),
+        "tenor": str(loan.tenor_months),
+        "reasons": _reasons(loan.decision.reasons if loan.decision else (), locale),
+    }
+    offer = loan.contract.quote if loan.contract else loan.offer
+    if offer is not None:
+        facts |= {
+            "amount": format_rupiah(offer.amount),
+            "instalment": format_rupiah(offer.instalment),
+            "received": format_rupiah(offer.disbursed_amount),
+        }
+    if loan.offer_expires_on is not None:
+        facts["offer_until"] = day(loan.offer_expires_on, locale)
+    owed = bill(loan, today)
+    facts["outstanding"] = format_rupiah(owed.outstanding)
+    if owed.next_due is not None:
+        facts |= {"due_date": day(owed.next_due.due_date, locale), "due": format_rupiah(owed.next_due.owed)}
+    return facts
+
+
+def _reasons(codes: tuple[str, ...], locale: Locale) -> str:
+    return " ".join(reason_text(code, locale) for code in codes)
+
+
+def _tell(kind: str, locale: Locale, facts: Mapping[str, str], data: Mapping[str, str]) -> Tale:
+    entry = load("notifications")[kind]
+    texts = cast("Mapping[str, str]", entry[locale])
+    return Tale(
+        kind=kind,
+        title=texts["title"].format_map(facts),
+        body=" ".join(texts["body"].format_map(facts).split()),
+        sms=texts["sms"].format_map(facts),
+        parameters=tuple(facts[name] for name in cast("list[str]", entry["parameters"])),
+        channels=tuple(cast("list[Channel]", entry["channels"])),
+        data=data,
+    )

@@ -1,0 +1,12 @@
+"""Texts that people read, in Indonesian and English, as files beside this module."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def load(name: str) -> Mapping[str, Mapping[str, object]]:
+    """The tables of `<name>.toml`. FileNotFoundError if there is no such file."""
+    return tomllib.loads(files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
