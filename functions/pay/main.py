@@ -1,0 +1,68 @@
+"""Repayments: start one, see them, and hear of them from the payment gateway."""
+
+from pinjam.runtime.api import Answer, Api, Call
+from pinjam.runtime.models.payments import (
+    Heard,
+    MidtransNotification,
+    PaymentList,
+    PaymentQuery,
+    PaymentRequest,
+    PaymentShown,
+)
+
+api = Api("pay", tag="Payments")
+
+
+@api.route(
+    "POST",
+    "/api/payments",
+    body=PaymentRequest,
+    answer=PaymentShown,
+    status=201,
+    keyed=True,
+    problems=(400, 404, 409, 422),
+)
+def start(call: Call[PaymentRequest, None]) -> Answer:
+    """Start a repayment: the answer says where and how much to pay."""
+    body = call.body
+    answered = call.app.repaying.start(
+        call.user_id,
+        loan_id=body.loan_id,
+        kind=body.kind,
+        method=body.method.method(),
+        keyed=call.keyed(201, PaymentShown.of),
+        actor=call.actor,
+    )
+    return Answer.of(answered)
+
+
+@api.route("GET", "/api/payments", query=PaymentQuery, answer=PaymentList, problems=(422,))
+def show_all(call: Call[None, PaymentQuery]) -> Answer:
+    """List the borrower's payments, newest first, perhaps of one loan only."""
+    query = call.query
+    page = call.app.repaying.list(call.user_id, loan_id=query.loan_id, limit=query.limit, after=query.cursor)
+    payments = [PaymentShown.of(one) for one in page.items]
+    return Answer(200, PaymentList(payments=payments, next_cursor=page.next_cursor))
+
+
+@api.route("GET", "/api/payments/{id}", answer=PaymentShown, problems=(404,))
+def show(call: Call[None, None]) -> Answer:
+    """Show one payment."""
+    return Answer(200, PaymentShown.of(call.app.repaying.show(call.user_id, call.path["id"])))
+
+
+@api.route(
+    "POST",
+    "/api/payments/webhook/midtrans",
+    body=MidtransNotification,
+    answer=Heard,
+    public=True,
+    problems=(400, 403, 404, 409, 422),
+)
+def hear(call: Call[MidtransNotification, None]) -> Answer:
+    """Take in Midtrans's signed notification. Repeats and disorder are harmless."""
+    call.app.repaying.hear(call.body.model_dump(), request_id=call.request_id)
+    return Answer(200, Heard())
+
+
+pay = api.entry()

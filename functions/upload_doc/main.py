@@ -1,0 +1,54 @@
+"""Papers: KTP, selfie, proof of income."""
+
+from pinjam.domain.document import DocumentKind
+from pinjam.domain.pricing import FieldProblem
+from pinjam.runtime.api import Answer, Api, Call
+from pinjam.runtime.models.documents import DocumentList, DocumentShown, DocumentWithLink
+from pinjam.runtime.models.fields import Paging
+from pinjam.services.errors import Invalid
+
+api = Api("upload_doc", tag="Documents")
+
+
+@api.route(
+    "POST",
+    "/api/documents/upload",
+    upload=True,
+    answer=DocumentShown,
+    status=201,
+    problems=(404, 409, 413, 415, 422, 429),
+)
+def upload(call: Call[None, None]) -> Answer:
+    """Send a paper. With both KTP and selfie in, the identity verification starts by itself."""
+    form = call.upload
+    kind = form.fields.get("kind") if form else None
+    content = form.file if form else None
+    problems = []
+    if kind is None:
+        problems.append(FieldProblem(field="kind", code="required", params={}))
+    elif kind not in DocumentKind:
+        problems.append(FieldProblem(field="kind", code="not-allowed", params={"limit": ", ".join(DocumentKind)}))
+    if content is None:
+        problems.append(FieldProblem(field="file", code="required", params={}))
+    if problems or kind is None or content is None:
+        raise Invalid(*problems)
+    document = call.app.documents.upload(call.user_id, kind=DocumentKind(kind), content=content, actor=call.actor)
+    return Answer(201, DocumentShown.of(document))
+
+
+@api.route("GET", "/api/documents", query=Paging, answer=DocumentList, problems=(422,))
+def show_all(call: Call[None, Paging]) -> Answer:
+    """List the borrower's papers, newest first."""
+    page = call.app.documents.list(call.user_id, limit=call.query.limit, after=call.query.cursor)
+    documents = [DocumentShown.of(one) for one in page.items]
+    return Answer(200, DocumentList(documents=documents, next_cursor=page.next_cursor))
+
+
+@api.route("GET", "/api/documents/{id}", answer=DocumentWithLink, problems=(404,))
+def show(call: Call[None, None]) -> Answer:
+    """Show one paper, with a link to its bytes that works for five minutes."""
+    document, url = call.app.documents.show(call.user_id, call.path["id"])
+    return Answer(200, DocumentWithLink(**DocumentShown.of(document).model_dump(), download_url=url))
+
+
+upload_doc = api.entry()

@@ -1,0 +1,161 @@
+"""The shape of a function's HTTP interface: its routes, what a call brings, what an answer says.
+
+A `main.py` declares its routes on an `Api` and hands `api.entry()` to functions-framework; the same
+declarations make the OpenAPI document.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar, cast
+
+from pydantic import BaseModel
+
+from pinjam.domain.user import Locale
+from pinjam.services.once import Answered, Keyed
+from pinjam.services.recording import Actor
+
+if TYPE_CHECKING:
+    from flask import Request, Response
+
+    from pinjam.runtime.composition import App
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+A = TypeVar("A")
+Method: TypeAlias = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+
+JSON_LIMIT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart form: its plain fields, and the one file in it."""
+
+    fields: Mapping[str, str]
+    file: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[B, Q]):
+    """What a request brings, parsed and checked. `user_id` is empty on a public route."""
+
+    app: "App"
+    body: B
+    query: Q
+    path: Mapping[str, str]
+    user_id: str
+    locale: Locale
+    request_id: str
+    route: str
+    key: str = ""
+    upload: Upload | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, for the audit log."""
+        return Actor(id=self.user_id or "anonymous", request_id=self.request_id)
+
+    def keyed(self, status: int, render: Callable[[A], BaseModel]) -> Keyed[A]:
+        """This request under its idempotency key, which counts for this borrower and this route."""
+        body = self.body.model_dump(mode="json") if isinstance(self.body, BaseModel) else None
+        request = json.dumps([dict(self.path), body], sort_keys=True, separators=(",", ":"))
+        return Keyed(
+            id=f"{self.user_id}:{self.route}:{self.key}",
+            fingerprint=hashlib.sha256(request.encode()).hexdigest(),
+            status=status,
+            render=lambda result: render(result).model_dump(mode="json"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: a status, a model (or nothing), and further headers."""
+
+    status: int
+    body: BaseModel | Mapping[str, object] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, answered: Answered) -> "Answer":
+        """A kept answer, marked when it was given before."""
+        return cls(answered.status, answered.body, {"Idempotent-Replayed": "true"} if answered.replayed else {})
+
+
+Handler: TypeAlias = Callable[[Call[B, Q]], Answer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One operation of the API, as it is served and as it is documented."""
+
+    method: Method
+    path: str
+    handler: Callable[..., Answer]
+    summary: str
+    status: int
+    answer: type[BaseModel] | None
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+    public: bool
+    keyed: bool
+    upload: bool
+    problems: tuple[int, ...]
+    loose: bool
+    """Whether the body comes from somebody else's system: any JSON object of any extra fields."""
+
+
+class Api:
+    """The routes of one function. An `internal` one is no part of the public API."""
+
+    def __init__(self, name: str, *, tag: str, internal: bool = False) -> None:
+        self.name = name
+        self.tag = tag
+        self.internal = internal
+        self.routes: list[Route] = []
+
+    def route(
+        self,
+        method: Method,
+        path: str,
+        *,
+        answer: type[BaseModel] | None = None,
+        status: int = 200,
+        body: type[B] | None = None,
+        query: type[Q] | None = None,
+        public: bool = False,
+        keyed: bool = False,
+        upload: bool = False,
+        loose: bool = False,
+        problems: Sequence[int] = (),
+    ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
+        """Declare an operation. The handler's docstring is its summary, and `problems` the statuses of its own."""
+
+        def declare(handler: Handler[B, Q]) -> Handler[B, Q]:
+            self.routes.append(
+                Route(
+                    method=method,
+                    path=path,
+                    handler=handler,
+                    summary=(handler.__doc__ or "").strip().split("\n", maxsplit=1)[0],
+                    status=status,
+                    answer=answer,
+                    body=cast("type[BaseModel] | None", body),
+                    query=cast("type[BaseModel] | None", query),
+                    public=public,
+                    keyed=keyed,
+                    upload=upload,
+                    problems=tuple(problems),
+                    loose=loose,
+                )
+            )
+            return handler
+
+        return declare
+
+    def entry(self) -> "Callable[[Request], Response]":
+        """The function that functions-framework serves, under the name of this Api."""
+        from pinjam.runtime.http import entry  # noqa: PLC0415 - the edge imports this module
+
+        return entry(self)

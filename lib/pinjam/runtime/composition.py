@@ -1,0 +1,311 @@
+"""The composition root: which adapter stands behind which port, and the use cases made of them.
+
+Everything is made when it is first asked for and then kept, so that a function's cold start pays only for
+what the function uses. Adapters are imported here for the same reason, not at the top.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pinjam.runtime.settings import Settings
+from pinjam.services.recording import Outbox, Recorder
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Channel
+    from pinjam.domain.policy import Policies
+    from pinjam.services.deciding import Deciding
+    from pinjam.services.disbursing import Disbursing
+    from pinjam.services.documents import Documents
+    from pinjam.services.lending import Lending
+    from pinjam.services.notifying import Notifying
+    from pinjam.services.ports import (
+        Accounts,
+        Clock,
+        IdentityCheck,
+        Ids,
+        Messenger,
+        ObjectStore,
+        PaperReader,
+        PaymentGateway,
+        PayoutGateway,
+        Publisher,
+        TokenVerifier,
+        Vault,
+    )
+    from pinjam.services.profiles import Profiles
+    from pinjam.services.repaying import Repaying
+    from pinjam.services.servicing import Servicing
+    from pinjam.services.sessions import Sessions
+    from pinjam.services.signup import Registration
+    from pinjam.services.store import Store
+    from pinjam.services.verification import Verification
+
+
+class App:
+    """All use cases over one set of adapters. A test may set a port (`app.store = ...`) before it is used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    # Ports
+
+    @cached_property
+    def clock(self) -> "Clock":
+        """The business clock."""
+        from pinjam.adapters.clock import MovableClock, SystemClock
+
+        path = self.settings.clock_file
+        return MovableClock(path) if path else SystemClock()
+
+    @cached_property
+    def ids(self) -> "Ids":
+        """New identifiers."""
+        from pinjam.adapters.ids import Ulids
+
+        return Ulids()
+
+    @cached_property
+    def store(self) -> "Store":
+        """Records."""
+        from pinjam.adapters.postgres import PostgresStore
+
+        return PostgresStore(self.settings.database_url)
+
+    @cached_property
+    def vault(self) -> "Vault":
+        """Personal fields."""
+        from pinjam.adapters.vault import AesVault
+
+        return AesVault(self.settings.vault_key)
+
+    @cached_property
+    def accounts(self) -> "Accounts":
+        """Who can log in."""
+        from pinjam.adapters.firebase_auth import FirebaseAccounts
+
+        identity = self.settings.identity
+        return FirebaseAccounts(
+            project=self.settings.project,
+            identity_url=identity.url,
+            token_url=identity.token_url,
+            api_key=identity.api_key,
+            admin_token=lambda: identity.admin_token,
+        )
+
+    @cached_property
+    def token_verifier(self) -> "TokenVerifier":
+        """ID tokens."""
+        from pinjam.adapters.firebase_auth import FirebaseTokenVerifier
+
+        return FirebaseTokenVerifier(project=self.settings.project, jwks_url=self.settings.identity.jwks_url)
+
+    @cached_property
+    def publisher(self) -> "Publisher":
+        """Events."""
+        from pinjam.adapters.pubsub import PubSubPublisher
+
+        return PubSubPublisher(project=self.settings.project, url=self.settings.pubsub_url, token=None)
+
+    @cached_property
+    def identity_check(self) -> "IdentityCheck":
+        """The e-KYC provider."""
+        from pinjam.adapters.ekyc import VerihubsCheck
+
+        ekyc = self.settings.ekyc
+        return VerihubsCheck(url=ekyc.url, app_id=ekyc.app_id, api_key=ekyc.api_key)
+
+    @cached_property
+    def payment_gateway(self) -> "PaymentGateway":
+        """Collects repayments."""
+        from pinjam.adapters.midtrans import MidtransGateway
+
+        midtrans = self.settings.midtrans
+        return MidtransGateway(url=midtrans.url, server_key=midtrans.server_key)
+
+    @cached_property
+    def payout_gateway(self) -> "PayoutGateway":
+        """Pays loans out."""
+        from pinjam.adapters.iris import IrisPayouts
+
+        iris = self.settings.iris
+        return IrisPayouts(url=iris.url, creator_key=iris.creator_key, approver_key=iris.approver_key)
+
+    @cached_property
+    def objects(self) -> "ObjectStore":
+        """Documents' bytes."""
+        import time
+
+        from pinjam.adapters.folder import FolderObjects
+
+        objects = self.settings.objects
+        return FolderObjects(root=objects.path, base_url=self.settings.public_url, key=objects.key, now=time.time)
+
+    @cached_property
+    def papers(self) -> "PaperReader":
+        """Looks into pictures."""
+        from pinjam.adapters.papers import PillowPapers
+
+        return PillowPapers()
+
+    @cached_property
+    def messengers(self) -> "Mapping[Channel, Messenger]":
+        """The channels that messages go out on."""
+        from pinjam.adapters.sms import SmsMessenger
+        from pinjam.adapters.smtp import SmtpMessenger
+        from pinjam.adapters.whatsapp import WhatsAppMessenger
+
+        smtp, sms, whatsapp = self.settings.smtp, self.settings.sms, self.settings.whatsapp
+        return {
+            "email": SmtpMessenger(
+                host=smtp.host,
+                port=smtp.port,
+                user=smtp.user,
+                password=smtp.password,
+                sender=smtp.sender,
+                starttls=smtp.starttls,
+            ),
+            "sms": SmsMessenger(url=sms.url, userkey=sms.userkey, passkey=sms.passkey),
+            "whatsapp": WhatsAppMessenger(
+                url=whatsapp.url, phone_number_id=whatsapp.phone_number_id, token=whatsapp.token
+            ),
+        }
+
+    @cached_property
+    def policies(self) -> "Policies":
+        """Dated prices and rules."""
+        from pinjam.policy import load_policies
+
+        return load_policies()
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Audit records and events."""
+        return Recorder(self.clock, self.ids)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Publishes after the commit."""
+        return Outbox(self.store, self.publisher, self.clock)
+
+    # Use cases
+
+    @cached_property
+    def registration(self) -> "Registration":
+        """Sign-up."""
+        from pinjam.services.signup import Registration
+
+        return Registration(self.store, self.accounts, self.vault, self.clock, self.ids, self.recorder)
+
+    @cached_property
+    def sessions(self) -> "Sessions":
+        """Login, refresh, logout."""
+        from pinjam.services.sessions import Sessions
+
+        return Sessions(self.store, self.accounts)
+
+    @cached_property
+    def profiles(self) -> "Profiles":
+        """The borrower's own data."""
+        from pinjam.services.profiles import Profiles
+
+        return Profiles(self.store, self.vault, self.clock, self.recorder)
+
+    @cached_property
+    def documents(self) -> "Documents":
+        """Papers."""
+        from pinjam.services.documents import Documents
+
+        return Documents(
+            self.store, self.objects, self.papers, self.policies, self.clock, self.ids, self.recorder, self.outbox
+        )
+
+    @cached_property
+    def verification(self) -> "Verification":
+        """Identity verification."""
+        from pinjam.services.verification import Verification
+
+        return Verification(
+            self.store,
+            self.objects,
+            self.identity_check,
+            self.vault,
+            self.policies,
+            self.clock,
+            self.recorder,
+            self.outbox,
+        )
+
+    @cached_property
+    def lending(self) -> "Lending":
+        """Quote, application, acceptance."""
+        from pinjam.services.lending import Lending
+
+        return Lending(self.store, self.policies, self.clock, self.ids, self.recorder, self.outbox)
+
+    @cached_property
+    def deciding(self) -> "Deciding":
+        """Decisions."""
+        from pinjam.services.deciding import Deciding
+
+        return Deciding(self.store, self.policies, self.clock, self.recorder, self.outbox)
+
+    @cached_property
+    def disbursing(self) -> "Disbursing":
+        """Payouts."""
+        from pinjam.services.disbursing import Disbursing
+
+        return Disbursing(
+            self.store,
+            self.payout_gateway,
+            self.vault,
+            self.clock,
+            self.ids,
+            self.recorder,
+            self.outbox,
+        )
+
+    @cached_property
+    def repaying(self) -> "Repaying":
+        """Repayments."""
+        from pinjam.services.repaying import Repaying
+
+        return Repaying(
+            self.store, self.payment_gateway, self.policies, self.clock, self.ids, self.recorder, self.outbox
+        )
+
+    @cached_property
+    def notifying(self) -> "Notifying":
+        """Notifications."""
+        from pinjam.services.notifying import Notifying
+
+        return Notifying(self.store, self.messengers, self.clock)
+
+    @cached_property
+    def servicing(self) -> "Servicing":
+        """The servicing clock."""
+        from pinjam.services.servicing import Servicing
+
+        return Servicing(self.store, self.repaying, self.disbursing, self.clock, self.recorder, self.outbox)
+
+
+_lock = threading.Lock()
+_current: App | None = None
+
+
+def current() -> App:
+    """The process's one App, made from the environment when first asked for."""
+    global _current  # noqa: PLW0603 - the one place where a process's App is kept
+    with _lock:
+        if _current is None:
+            _current = App(Settings.read(os.environ))
+        return _current
+
+
+def install(app: App | None) -> None:
+    """Make `app` the process's App: for the local system and for tests. None forgets it."""
+    global _current  # noqa: PLW0603 - as above
+    with _lock:
+        _current = app

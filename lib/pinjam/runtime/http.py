@@ -1,0 +1,298 @@
+"""The HTTP edge: parse, authenticate, call, answer. Nothing that goes wrong gets past it unshaped."""
+
+import base64
+import binascii
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+
+import functions_framework
+from flask import Request, Response
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound as NoSuchPath
+from werkzeug.routing import Map, Rule
+
+from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.user import Locale
+from pinjam.runtime import logs
+from pinjam.runtime.api import JSON_LIMIT_BYTES, Answer, Api, Call, Route, Upload
+from pinjam.runtime.composition import App, current
+from pinjam.runtime.problems import Problem, document, problem_of
+from pinjam.runtime.validation import field_problems
+from pinjam.services.ports import WrongCredentials
+
+log = logging.getLogger("pinjam.request")
+
+FILE_LIMIT_BYTES = 10 * 1024 * 1024
+UPLOAD_LIMIT_BYTES = FILE_LIMIT_BYTES + 16 * 1024
+"""A whole upload: the largest file, and its wrapping."""
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+KEY = re.compile(r"[\x21-\x7e]{1,64}")
+ALWAYS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept-Language, Origin",
+}
+
+
+def entry(api: Api) -> Callable[[Request], Response]:
+    """An `Api` as a function for functions-framework, registered under the Api's name."""
+    rules = Map(
+        [Rule(_rule(route), methods=[route.method], endpoint=route) for route in api.routes], strict_slashes=True
+    )
+
+    def serve(request: Request) -> Response:
+        return _serve(api, rules, request)
+
+    serve.__name__ = serve.__qualname__ = api.name
+    functions_framework.http(serve)
+    return serve
+
+
+def _rule(route: Route) -> str:
+    return route.path.replace("{", "<").replace("}", ">")
+
+
+def _serve(api: Api, rules: Map, request: Request) -> Response:
+    """One request, from its first byte to its one line in the log."""
+    logs.configure()
+    started = time.perf_counter()
+    app = current()
+    request_id = _request_id(request, app)
+    token = logs.request_id.set(request_id)
+    locale = _locale(request)
+    route: Route | None = None
+    problem: Problem | None = None
+    try:
+        try:
+            route, path = _match(rules, request)
+            if route is None:
+                response = Response(status=204)
+            else:
+                response = _respond(_run(app, route, path, request, request_id, locale))
+        except Exception as fault:  # noqa: BLE001 - this is the edge: everything becomes an answer here
+            problem = _problem(fault)
+            response = _refuse(problem, locale, request_id)
+            _drain(request)
+        _finish(response, request, app, request_id)
+        _write_line(api, route, request, response, problem, started)
+        return response
+    finally:
+        logs.request_id.reset(token)
+
+
+def _match(rules: Map, request: Request) -> tuple[Route | None, Mapping[str, str]]:
+    """The route and its path parameters; no route for a preflight, which every path answers."""
+    adapter = rules.bind(request.host or "localhost", path_info=request.path, default_method=request.method)
+    try:
+        if request.method == "OPTIONS" and adapter.allowed_methods():
+            return None, {}
+        route, path = adapter.match(method=request.method)
+    except NoSuchPath:
+        raise Problem(404, "path-not-found") from None
+    except MethodNotAllowed as wrong:
+        raise Problem(405, "method-not-allowed", allow=tuple(sorted(wrong.valid_methods or ()))) from None
+    return route, path
+
+
+def _run(app: App, route: Route, path: Mapping[str, str], request: Request, request_id: str, locale: Locale) -> Answer:
+    call: Call[BaseModel | None, BaseModel | None] = Call(
+        app=app,
+        user_id="" if route.public else _authenticate(app, request),
+        key=_key(request) if route.keyed else "",
+        query=_query(route, request),
+        body=_body(route, request),
+        upload=_upload(request) if route.upload else None,
+        path=path,
+        locale=locale,
+        request_id=request_id,
+        route=f"{route.method} {route.path}",
+    )
+    return route.handler(call)
+
+
+def _authenticate(app: App, request: Request) -> str:
+    """The borrower's id: as the gateway says, proven again where the caller's own token is at hand.
+
+    Only the gateway can reach a deployed function, and on a route that requires a token it sets the
+    userinfo header itself. In the local profile a function may be run alone, without a gateway: then the
+    token comes straight from the caller.
+    """
+    userinfo = request.headers.get("X-Apigateway-Api-Userinfo", "")
+    bearer = request.headers.get("X-Forwarded-Authorization", "")
+    if not bearer and not userinfo and app.settings.profile == "local":
+        bearer = request.headers.get("Authorization", "")
+    claimed = _subject(_claims(userinfo)) if userinfo else ""
+    if not bearer:
+        if not claimed:
+            raise Problem(401, "token-required")
+        return claimed
+    scheme, _, id_token = bearer.partition(" ")
+    if scheme.lower() != "bearer" or not id_token:
+        raise Problem(401, "token-invalid")
+    try:
+        proven = _subject(app.token_verifier.verify(id_token.strip()))
+    except WrongCredentials:
+        raise Problem(401, "token-invalid") from None
+    if claimed not in ("", proven):
+        raise Problem(401, "token-invalid")
+    return proven
+
+
+def _claims(userinfo: str) -> Mapping[str, object]:
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(userinfo + "=" * (-len(userinfo) % 4)))
+    except (binascii.Error, ValueError):
+        raise Problem(401, "token-invalid") from None
+    if not isinstance(claims, dict):
+        raise Problem(401, "token-invalid")
+    return claims
+
+
+def _subject(claims: Mapping[str, object]) -> str:
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise Problem(401, "token-invalid")
+    return subject
+
+
+def _key(request: Request) -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if not key:
+        raise Problem(400, "idempotency-key-required")
+    if not KEY.fullmatch(key):
+        raise Problem(400, "idempotency-key-invalid")
+    return key
+
+
+def _query(route: Route, request: Request) -> BaseModel | None:
+    if route.query is None:
+        return None
+    given = {name: value for name, value in request.args.items() if name in route.query.model_fields}
+    try:
+        return route.query.model_validate(given)
+    except ValidationError as wrong:
+        raise Problem(422, "invalid-fields", fields=field_problems(wrong)) from None
+
+
+def _body(route: Route, request: Request) -> BaseModel | None:
+    if route.body is None:
+        return None
+    if request.mimetype != "application/json":
+        raise Problem(415, "json-required")
+    request.max_content_length = JSON_LIMIT_BYTES
+    text = request.get_data(cache=True)
+    try:
+        return route.body.model_validate_json(text, strict=True)
+    except ValidationError as wrong:
+        if any(one["type"] == "json_invalid" for one in wrong.errors(include_url=False, include_input=False)):
+            raise Problem(400, "malformed-json") from None
+        raise Problem(422, "invalid-fields", fields=field_problems(wrong)) from None
+
+
+def _upload(request: Request) -> Upload:
+    if request.mimetype != "multipart/form-data":
+        raise Problem(415, "multipart-required")
+    request.max_content_length = UPLOAD_LIMIT_BYTES
+    files = request.files.getlist("file")
+    if len(files) > 1:
+        raise Problem(422, "invalid-fields", fields=(FieldProblem(field="file", code="one-file", params={}),))
+    content = files[0].read() if files else None
+    if content is not None and len(content) > FILE_LIMIT_BYTES:
+        raise Problem(413, "body-too-large", {"max": FILE_LIMIT_BYTES})
+    return Upload(fields=dict(request.form.items()), file=content)
+
+
+def _problem(fault: Exception) -> Problem:
+    """Every exception as a problem; what nobody foresaw is logged in full and told to nobody."""
+    if isinstance(fault, RequestEntityTooLarge):
+        return Problem(413, "body-too-large", {"max": FILE_LIMIT_BYTES})
+    if isinstance(fault, ClientDisconnected | HTTPException):
+        return Problem(400, "malformed-request")
+    problem = problem_of(fault)
+    if problem is None:
+        log.error("request-failed", exc_info=fault)
+        return Problem(500, "internal-error")
+    if problem.status >= 500:  # noqa: PLR2004 - HTTP's own boundary between their fault and ours
+        log.warning("service-unavailable", extra={"fault": str(fault)})
+    return problem
+
+
+def _respond(answer: Answer) -> Response:
+    if answer.body is None:
+        return Response(status=answer.status, headers=dict(answer.headers))
+    if isinstance(answer.body, BaseModel):
+        text = answer.body.model_dump_json()
+    else:
+        text = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":"))
+    return Response(text, status=answer.status, headers=dict(answer.headers), content_type="application/json")
+
+
+def _refuse(problem: Problem, locale: Locale, request_id: str) -> Response:
+    body = json.dumps(document(problem, locale=locale, instance=request_id), ensure_ascii=False)
+    response = Response(body, status=problem.status, content_type="application/problem+json")
+    response.headers["Content-Language"] = locale
+    if problem.retry_after_s is not None:
+        response.headers["Retry-After"] = str(problem.retry_after_s)
+    if problem.allow:
+        response.headers["Allow"] = ", ".join(problem.allow)
+    return response
+
+
+def _drain(request: Request) -> None:
+    """Read and drop what is left of a body, so that the caller gets the answer and not a broken connection.
+
+    functions-framework reads the rest itself, but under the limit that was just exceeded.
+    """
+    request.max_content_length = None
+    try:
+        while request.stream.read(64 * 1024):
+            pass
+    except (OSError, HTTPException):
+        log.info("client-gone")
+
+
+def _finish(response: Response, request: Request, app: App, request_id: str) -> None:
+    response.headers["X-Request-Id"] = request_id
+    for name, value in ALWAYS.items():
+        response.headers.setdefault(name, value)
+    origin = request.headers.get("Origin", "")
+    if origin and origin in app.settings.cors_origins:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Idempotent-Replayed, Retry-After"
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PATCH, PUT, DELETE"
+            response.headers["Access-Control-Allow-Headers"] = (
+                "Authorization, Content-Type, Idempotency-Key, Accept-Language"
+            )
+            response.headers["Access-Control-Max-Age"] = "600"
+
+
+def _write_line(
+    api: Api, route: Route | None, request: Request, response: Response, problem: Problem | None, started: float
+) -> None:
+    """The request's one canonical line. The path is the route's, because a caller's may hold anything."""
+    log.log(
+        logging.ERROR if response.status_code == 500 else logging.INFO,  # noqa: PLR2004 - as above
+        "request",
+        extra={
+            "function": api.name,
+            "method": request.method,
+            "route": route.path if route else None,
+            "status": response.status_code,
+            "problem": problem.code if problem else None,
+            "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+        },
+    )
+
+
+def _request_id(request: Request, app: App) -> str:
+    given = request.headers.get("X-Request-Id", "")
+    return given if REQUEST_ID.fullmatch(given) else app.ids.new("req")
+
+
+def _locale(request: Request) -> Locale:
+    return "en" if request.accept_languages.best_match(["id", "en"], default="id") == "en" else "id"

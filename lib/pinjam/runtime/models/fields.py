@@ -1,0 +1,70 @@
+"""Kinds of fields that several models share, with their limits."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+Rupiah = Annotated[int, Field(description="Whole rupiah.", examples=[3_000_000])]
+MAX_RUPIAH = 1_000_000_000_000
+"""No income or amount in a request is larger; keeps every sum far inside 64 bits."""
+GivenRupiah = Annotated[int, Field(ge=0, le=MAX_RUPIAH, description="Whole rupiah.")]
+
+
+def _clean(text: str) -> str:
+    """One line of visible text: no control characters, not only spaces."""
+    if not text.strip():
+        raise ValueError("required")
+    if not text.isprintable():
+        raise ValueError("control-characters")
+    return text.strip()
+
+
+Line = Annotated[str, AfterValidator(_clean)]
+
+
+def _rfc3339(at: datetime) -> str:
+    text = at.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+Instant = Annotated[datetime, PlainSerializer(_rfc3339), Field(examples=["2026-11-22T03:00:00.000Z"])]
+
+
+class Given(BaseModel):
+    """What a client sends: unknown fields are refused, so that a misspelt one is not silently lost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shown(BaseModel):
+    """What a client gets."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Paging(BaseModel):
+    """A page of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=100, description="How many at most.")] = 20
+    cursor: Annotated[str | None, Field(max_length=512, description="`next_cursor` of the page before.")] = None
+
+
+class ProblemField(Shown):
+    """A field at fault."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ProblemShown(Shown):
+    """Problem details, RFC 9457."""
+
+    type: Annotated[str, Field(examples=["urn:pinjam:problem:invalid-fields"])]
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Field(examples=["invalid-fields"])]
+    instance: Annotated[str, Field(description="The request's id.")]
+    errors: list[ProblemField] | None = None

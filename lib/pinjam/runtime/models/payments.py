@@ -1,0 +1,142 @@
+"""Repayments."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pinjam.domain.payment import Bank, Payment
+from pinjam.domain.payment import Method as PaymentMethod
+from pinjam.runtime.models.fields import Given, Instant, Paging, Rupiah, Shown
+
+
+class BankTransfer(Given):
+    """By virtual account at a bank; Mandiri gives a biller code and a bill key instead."""
+
+    type: Literal["bank_transfer"]
+    bank: Bank
+
+    def method(self) -> PaymentMethod:
+        """The method in the domain's words."""
+        return PaymentMethod(type="bank_transfer", bank=self.bank)
+
+
+class Qris(Given):
+    """By QR code, with any wallet; at most Rp 10,000,000."""
+
+    type: Literal["qris"]
+
+    def method(self) -> PaymentMethod:
+        """The method in the domain's words."""
+        return PaymentMethod(type="qris")
+
+
+class PaymentRequest(Given):
+    """A repayment to be started."""
+
+    loan_id: Annotated[str, Field(max_length=64)]
+    kind: Annotated[Literal["instalment"], Field(description="The oldest unpaid instalment, with its late fee.")]
+    method: Annotated[BankTransfer | Qris, Field(discriminator="type")]
+
+
+class PaymentQuery(Paging):
+    """Which payments."""
+
+    loan_id: Annotated[str | None, Field(max_length=64)] = None
+
+
+class MethodShown(Shown):
+    """How it is paid."""
+
+    type: Literal["bank_transfer", "qris"]
+    bank: Bank | None = None
+
+
+class InstructionsShown(Shown):
+    """What the borrower needs at the bank or in the wallet; only what the method has."""
+
+    va_number: str | None = None
+    biller_code: str | None = None
+    bill_key: str | None = None
+    qr_string: str | None = None
+    expires_at: Instant
+
+
+class AllocationShown(Shown):
+    """Where the money went."""
+
+    number: int
+    late_fee: Rupiah
+    interest: Rupiah
+    principal: Rupiah
+
+
+class PaymentShown(Shown):
+    """A repayment."""
+
+    id: str
+    loan_id: str
+    kind: Literal["instalment", "settlement", "partial"]
+    amount: Rupiah
+    status: Literal["pending", "settled", "expired", "failed", "reversed"]
+    method: MethodShown
+    instructions: InstructionsShown | None
+    allocation: list[AllocationShown]
+    surplus: Annotated[Rupiah, Field(description="What exceeded the debt, and is owed back to the borrower.")]
+    created_at: Instant
+    settled_at: Instant | None
+
+    @classmethod
+    def of(cls, payment: Payment) -> "PaymentShown":
+        """The payment as the API shows it."""
+        given = payment.instructions
+        return cls(
+            id=payment.id,
+            loan_id=payment.loan_id,
+            kind=payment.kind,
+            amount=payment.amount,
+            status=payment.status.value,
+            method=MethodShown(type=payment.method.type, bank=payment.method.bank),
+            instructions=InstructionsShown(
+                va_number=given.va_number,
+                biller_code=given.biller_code,
+                bill_key=given.bill_key,
+                qr_string=given.qr_string,
+                expires_at=given.expires_at,
+            )
+            if given
+            else None,
+            allocation=[
+                AllocationShown(
+                    number=part.number, late_fee=part.late_fee, interest=part.interest, principal=part.principal
+                )
+                for part in payment.allocation
+            ],
+            surplus=payment.surplus,
+            created_at=payment.created_at,
+            settled_at=payment.settled_at,
+        )
+
+
+class PaymentList(Shown):
+    """The borrower's payments, newest first."""
+
+    payments: list[PaymentShown]
+    next_cursor: str | None
+
+
+class MidtransNotification(BaseModel):
+    """Midtrans's notification. Its signature covers these fields; the others are theirs to change."""
+
+    model_config = ConfigDict(extra="allow")
+
+    order_id: Annotated[str, Field(max_length=64)]
+    status_code: Annotated[str, Field(max_length=8)]
+    gross_amount: Annotated[str, Field(max_length=32)]
+    signature_key: Annotated[str, Field(max_length=256)]
+    transaction_status: Annotated[str | None, Field(max_length=32)] = None
+
+
+class Heard(Shown):
+    """The notification was taken in."""
+
+    status: Literal["ok"] = "ok"

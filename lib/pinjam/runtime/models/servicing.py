@@ -1,0 +1,27 @@
+"""What a run of the servicing clock did."""
+
+from pinjam.runtime.models.fields import Shown
+from pinjam.services.servicing import Swept
+
+
+class SweptShown(Shown):
+    """Counts; `faults` is what could not be done and stays for the next run."""
+
+    relayed: int
+    offers_expired: int
+    payments_checked: int
+    payouts_retried: int
+    reminders: int
+    faults: int
+
+    @classmethod
+    def of(cls, swept: Swept) -> "SweptShown":
+        """The counts as the API shows them."""
+        return cls(
+            relayed=swept.relayed,
+            offers_expired=swept.offers_expired,
+            payments_checked=swept.payments_checked,
+            payouts_retried=swept.payouts_retried,
+            reminders=swept.reminders,
+            faults=swept.faults,
+        )

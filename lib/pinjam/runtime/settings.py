@@ -1,0 +1,268 @@
+"""All configuration: one object, read once, from a mapping (the environment, or a test's dict)."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+Profile = Literal["local", "emulators", "gcp"]
+
+EMULATOR_VARIABLES = (
+    "FIREBASE_AUTH_EMULATOR_HOST",
+    "FIRESTORE_EMULATOR_HOST",
+    "PUBSUB_EMULATOR_HOST",
+    "STORAGE_EMULATOR_HOST",
+)
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text names the variable and says what it must be."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Where accounts live and ID tokens come from."""
+
+    url: str
+    token_url: str
+    jwks_url: str
+    api_key: str
+    admin_token: str
+
+
+@dataclass(frozen=True)
+class Ekyc:
+    """The e-KYC provider."""
+
+    url: str
+    app_id: str
+    api_key: str
+
+
+@dataclass(frozen=True)
+class Midtrans:
+    """The payment gateway."""
+
+    url: str
+    server_key: str
+
+
+@dataclass(frozen=True)
+class Iris:
+    """The payout gateway."""
+
+    url: str
+    creator_key: str
+    approver_key: str
+
+
+@dataclass(frozen=True)
+class Smtp:
+    """The mail server."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    sender: str
+    starttls: bool
+
+
+@dataclass(frozen=True)
+class WhatsApp:
+    """The WhatsApp Cloud API."""
+
+    url: str
+    phone_number_id: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Sms:
+    """The SMS provider."""
+
+    url: str
+    userkey: str
+    passkey: str
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The folder of the local object store, and the key of its download links."""
+
+    path: Path
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Typed settings. A group is read when it is first asked for, so that a function needs only its own.
+
+    Raises SettingsError naming the variable when one is missing or wrong.
+    """
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """Settings from an environment.
+
+        In the local profile, what it lacks is taken from the running local system, which leaves its
+        addresses in `<state>/system.json`. The `gcp` profile refuses any emulator's variable, because
+        the client libraries then accept unsigned tokens.
+        """
+        profile = environment.get("PINJAM_PROFILE", "local")
+        if profile not in get_args(Profile):
+            raise SettingsError(f"PINJAM_PROFILE is {profile!r}; it must be one of {', '.join(get_args(Profile))}")
+        if profile == "gcp":
+            for name in EMULATOR_VARIABLES:
+                if environment.get(name):
+                    raise SettingsError(f"{name} is set; the gcp profile does not run against emulators")
+            return cls(dict(environment))
+        beside = Path(environment.get("PINJAM_STATE", ".local")) / "system.json"
+        try:
+            running: Mapping[str, str] = json.loads(beside.read_text())
+        except FileNotFoundError:
+            running = {}
+        return cls({**running, **environment})
+
+    @property
+    def profile(self) -> Profile:
+        """Which kind of system this is part of."""
+        profile: Profile = "gcp"
+        for known in get_args(Profile):
+            if self.values.get("PINJAM_PROFILE", "local") == known:
+                profile = known
+        return profile
+
+    @property
+    def project(self) -> str:
+        """The Google Cloud project, whose name is in ID tokens and topics."""
+        return self._text("PINJAM_PROJECT")
+
+    @property
+    def public_url(self) -> str:
+        """The API's address as the outside knows it."""
+        return self._text("PINJAM_PUBLIC_URL")
+
+    @property
+    def database_url(self) -> str:
+        """Where PostgreSQL is."""
+        return self._text("PINJAM_DATABASE_URL")
+
+    @property
+    def pubsub_url(self) -> str:
+        """Where events are published."""
+        return self._text("PINJAM_PUBSUB_URL")
+
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """Web origins that may call the API, from a comma-separated list; none unless named."""
+        return tuple(part.strip() for part in self.values.get("PINJAM_CORS_ORIGINS", "").split(",") if part.strip())
+
+    @property
+    def clock_file(self) -> Path | None:
+        """The local profile's movable business date; None for the system's clock."""
+        name = self.values.get("PINJAM_CLOCK_FILE")
+        return Path(name) if name and self.profile != "gcp" else None
+
+    @cached_property
+    def vault_key(self) -> bytes:
+        """The key that seals personal fields."""
+        return self._bytes("PINJAM_VAULT_KEY")
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Firebase Auth, or what speaks its protocol."""
+        return Identity(
+            url=self._text("PINJAM_IDENTITY_URL"),
+            token_url=self._text("PINJAM_TOKEN_URL"),
+            jwks_url=self._text("PINJAM_JWKS_URL"),
+            api_key=self._text("PINJAM_IDENTITY_API_KEY"),
+            admin_token=self._text("PINJAM_IDENTITY_ADMIN_TOKEN"),
+        )
+
+    @cached_property
+    def ekyc(self) -> Ekyc:
+        """The e-KYC provider."""
+        return Ekyc(
+            url=self._text("PINJAM_EKYC_URL"),
+            app_id=self._text("PINJAM_EKYC_APP_ID"),
+            api_key=self._text("PINJAM_EKYC_API_KEY"),
+        )
+
+    @cached_property
+    def midtrans(self) -> Midtrans:
+        """The payment gateway."""
+        return Midtrans(url=self._text("PINJAM_MIDTRANS_URL"), server_key=self._text("PINJAM_MIDTRANS_SERVER_KEY"))
+
+    @cached_property
+    def iris(self) -> Iris:
+        """The payout gateway."""
+        return Iris(
+            url=self._text("PINJAM_IRIS_URL"),
+            creator_key=self._text("PINJAM_IRIS_CREATOR_KEY"),
+            approver_key=self._text("PINJAM_IRIS_APPROVER_KEY"),
+        )
+
+    @cached_property
+    def smtp(self) -> Smtp:
+        """The mail server."""
+        return Smtp(
+            host=self._text("PINJAM_SMTP_HOST"),
+            port=self._number("PINJAM_SMTP_PORT"),
+            user=self._text("PINJAM_SMTP_USER"),
+            password=self._text("PINJAM_SMTP_PASSWORD"),
+            sender=self._text("PINJAM_SMTP_SENDER"),
+            starttls=self._flag("PINJAM_SMTP_STARTTLS"),
+        )
+
+    @cached_property
+    def whatsapp(self) -> WhatsApp:
+        """The WhatsApp Cloud API."""
+        return WhatsApp(
+            url=self._text("PINJAM_WHATSAPP_URL"),
+            phone_number_id=self._text("PINJAM_WHATSAPP_PHONE_NUMBER_ID"),
+            token=self._text("PINJAM_WHATSAPP_TOKEN"),
+        )
+
+    @cached_property
+    def sms(self) -> Sms:
+        """The SMS provider."""
+        return Sms(
+            url=self._text("PINJAM_SMS_URL"),
+            userkey=self._text("PINJAM_SMS_USERKEY"),
+            passkey=self._text("PINJAM_SMS_PASSKEY"),
+        )
+
+    @cached_property
+    def objects(self) -> Objects:
+        """Where documents' bytes are kept."""
+        return Objects(path=Path(self._text("PINJAM_OBJECTS_PATH")), key=self._bytes("PINJAM_OBJECTS_KEY"))
+
+    def _text(self, name: str) -> str:
+        value = self.values.get(name, "")
+        if not value:
+            raise SettingsError(f"{name} is not set (is the local system running? `make run` starts it)")
+        return value
+
+    def _number(self, name: str) -> int:
+        text = self._text(name)
+        if not text.isdecimal():
+            raise SettingsError(f"{name} is {text!r}; it must be a whole number")
+        return int(text)
+
+    def _flag(self, name: str) -> bool:
+        text = self._text(name)
+        if text not in ("true", "false"):
+            raise SettingsError(f"{name} is {text!r}; it must be true or false")
+        return text == "true"
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            return base64.b64decode(self._text(name), validate=True)
+        except ValueError:
+            raise SettingsError(f"{name} must be base64") from None
