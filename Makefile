@@ -1,0 +1,59 @@
+# Two commands do everything: `make run` and `make test`. What they need is installed into .venv first,
+# from requirements.lock. PYTHON=... chooses another Python (3.11 or newer).
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+CODE := lib functions tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format openapi lock clean
+
+help: ## Show what can be done here
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(INSTALLED) ## Run the whole system on this machine (PORT=8080, PINJAM_STATE=.local)
+	@exec $(BIN)/python -m pinjam.local
+
+demo: $(INSTALLED) ## Walk the road from sign-up to a repayment (starts a system if none runs)
+	@exec $(BIN)/python -m pinjam.local.demo
+
+test: $(INSTALLED) ## Run all tests
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+check: $(INSTALLED) ## Lint, types, layers, lock
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	@cp requirements.lock .venv/requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK_OPTIONS) -q -o .venv/requirements.lock
+	@cmp -s .venv/requirements.lock requirements.lock \
+		|| { echo "requirements.lock lacks what pyproject.toml asks for: run make lock"; exit 1; }
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+openapi: $(INSTALLED) ## Write the OpenAPI documents from the models
+	$(BIN)/python -m pinjam.local.documents
+
+LOCK_OPTIONS := --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: $(INSTALLED) ## Resolve the dependencies again
+	$(BIN)/uv pip compile pyproject.toml $(LOCK_OPTIONS) -q --upgrade -o requirements.lock
+
+clean: ## Remove what was installed, and the local system's data
+	rm -rf .venv .local
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on the PATH."; exit 1; }
+	@echo "Installing into .venv (once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+		|| { echo "$(PYTHON) cannot make virtual environments; on Debian install python3-venv."; rm -rf .venv; exit 1; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		"$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
