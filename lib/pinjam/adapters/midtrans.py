@@ -152,16 +152,17 @@ class MidtransGateway:
         return answer
 
     def _instructions(self, answer: _Answer, method: Method, expires_at: datetime) -> Instructions:
-        if method.type == "qris" and answer.payment_type == "qris":
+        if answer.payment_type != _payment_type(method) or _is_of_another_bank(answer, method):
+            raise Refused(SERVICE, _DUPLICATE, "the order id belongs to another method")
+        if method.type == "qris":
             return Instructions(expires_at=expires_at, qr_string=self._qr(answer))
         if method.bank == "mandiri" and answer.bill_key and answer.biller_code:
             return Instructions(expires_at=expires_at, bill_key=answer.bill_key, biller_code=answer.biller_code)
         if method.bank == "permata" and answer.permata_va_number:
             return Instructions(expires_at=expires_at, va_number=answer.permata_va_number)
-        numbers = [account.va_number for account in answer.va_numbers if account.bank == method.bank]
-        if not numbers:
-            raise Unavailable(SERVICE, "the order carries no way to pay it by this method")
-        return Instructions(expires_at=expires_at, va_number=numbers[0])
+        if answer.va_numbers:
+            return Instructions(expires_at=expires_at, va_number=answer.va_numbers[0].va_number)
+        raise Unavailable(SERVICE, "the order carries no way to pay it")
 
     def _qr(self, answer: _Answer) -> str:
         pictures = {action.name: action.url for action in answer.actions}
@@ -201,6 +202,18 @@ def _method_fields(method: Method) -> dict[str, object]:
     if method.bank == "permata":
         return {"payment_type": "permata"}
     return {"payment_type": "bank_transfer", "bank_transfer": {"bank": method.bank}}
+
+
+def _payment_type(method: Method) -> str:
+    """The payment type in answers, where Permata is a bank transfer like the others."""
+    if method.type == "qris":
+        return "qris"
+    return "echannel" if method.bank == "mandiri" else "bank_transfer"
+
+
+def _is_of_another_bank(answer: _Answer, method: Method) -> bool:
+    banks = {account.bank for account in answer.va_numbers} | ({"permata"} if answer.permata_va_number else set())
+    return bool(banks) and method.bank not in banks
 
 
 def _order(answer: _Answer, order_id: str) -> Order:

@@ -6,12 +6,11 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+
+from pinjam.domain.calendar import local_date
 
 MAX_OFFSET_DAYS = 3660
 """Ten years: more than any loan and its retention."""
-
-_JAKARTA = ZoneInfo("Asia/Jakarta")
 
 
 class TooFar(ValueError):
@@ -31,7 +30,7 @@ class ClockFile:
 
     def today(self) -> date:
         """The business date, in Asia/Jakarta."""
-        return self.now().astimezone(_JAKARTA).date()
+        return local_date(self.now())
 
     def advance(self, days: int) -> date:
         """Move the date on and answer it. TooFar leaves it."""
@@ -39,7 +38,7 @@ class ClockFile:
 
     def set(self, day: date) -> date:
         """Make it this date and answer it. TooFar leaves it."""
-        return self._move((day - self._real_now().astimezone(_JAKARTA).date()).days)
+        return self._move((day - local_date(self._real_now())).days)
 
     def _offset_days(self) -> int:
         try:

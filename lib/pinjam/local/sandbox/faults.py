@@ -81,7 +81,7 @@ def guard(
         return refuse() if mode == "reject" else None
 
     def end(response: Response) -> Response:
-        if g.late:
+        if g.get("late"):
             pause()
         return response
 

@@ -15,7 +15,8 @@ from pinjam.local.sandbox.faults import Faults, unavailable
 from pinjam.local.sandbox.payouts import Beneficiary, CannotApprove, Payouts
 
 BANKS = frozenset(
-    "bca bni bri mandiri cimb permata danamon bsi btn maybank mega ocbc panin uob jago seabank gopay ovo".split()
+    {"bca", "bni", "bri", "bsi", "btn", "cimb", "danamon", "jago", "mandiri", "maybank", "mega", "ocbc"}
+    | {"panin", "permata", "seabank", "uob", "gopay", "ovo"}
 )
 
 _APPROVE = "/iris/api/v1/payouts/approve"

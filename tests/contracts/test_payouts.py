@@ -1,0 +1,196 @@
+"""What every PayoutGateway does, shown by the Iris adapter against the sandbox and against garbage."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from pinjam.adapters.iris import IrisPayouts
+from pinjam.local.sandbox.faults import Mode
+from pinjam.local.sandbox.payouts import Payouts
+from pinjam.local.sandbox.servers import SandboxServers
+from pinjam.local.sandbox.state import SandboxState
+from pinjam.local.sandbox.system import Credentials
+from pinjam.services.ports import Payout, PayoutGateway, Refused, Unavailable
+
+
+def pay_out(
+    gateway: PayoutGateway, *, payout_id: str = "loan_1-1", amount: int = 2_970_000, account: str = "1234567890"
+) -> Payout:
+    return gateway.pay_out(
+        payout_id=payout_id,
+        amount=amount,
+        bank_code="bca",
+        account_number=account,
+        account_name="SITI AMINAH",
+        notes="Pinjaman loan_1",
+    )
+
+
+@pytest.fixture
+def connect(sandbox: SandboxServers, sandbox_credentials: Credentials) -> Iterator[Callable[..., IrisPayouts]]:
+    with ExitStack() as running:
+
+        def make(*, timeout_s: float = 10, url: str = sandbox.iris_url, approver_key: str | None = None) -> IrisPayouts:
+            made = IrisPayouts(
+                url=url,
+                creator_key=sandbox_credentials.creator_key,
+                approver_key=approver_key or sandbox_credentials.approver_key,
+                timeout_s=timeout_s,
+            )
+            return running.enter_context(closing(made))
+
+        yield make
+
+
+@pytest.fixture
+def gateway(connect: Callable[..., IrisPayouts]) -> IrisPayouts:
+    return connect()
+
+
+def paid_in_all(sandbox: SandboxServers) -> list[int]:
+    """What left the sandbox's account, payout by payout."""
+    state: SandboxState = sandbox.sandbox.payouts._state
+    with state.transaction() as cursor:
+        rows = cursor.execute("SELECT amount FROM payouts WHERE status IN ('processed', 'completed')").fetchall()
+    return [row["amount"] for row in rows]
+
+
+def test_a_payout_is_paid_and_can_be_looked_up(gateway: PayoutGateway) -> None:
+    payout = pay_out(gateway)
+    assert payout == Payout(reference=payout.reference, status="completed")
+    assert gateway.status(payout.reference) == payout
+
+
+def test_asking_again_sends_nothing_more(sandbox: SandboxServers, gateway: PayoutGateway) -> None:
+    assert pay_out(gateway) == pay_out(gateway)
+    assert paid_in_all(sandbox) == [2_970_000]
+
+
+def test_another_id_is_another_payout(sandbox: SandboxServers, gateway: PayoutGateway) -> None:
+    assert pay_out(gateway).reference != pay_out(gateway, payout_id="loan_1-2").reference
+    assert paid_in_all(sandbox) == [2_970_000, 2_970_000]
+
+
+def test_a_payout_that_the_bank_returns_has_failed(sandbox: SandboxServers, gateway: PayoutGateway) -> None:
+    payout = pay_out(gateway, account="1234569009")
+    assert payout.status == "failed"
+    assert payout.failure
+    assert paid_in_all(sandbox) == []
+
+
+def test_an_unknown_reference_is_refused(gateway: PayoutGateway) -> None:
+    with pytest.raises(Refused) as refused:
+        gateway.status("nothing")
+    assert refused.value.code == "404"
+
+
+@pytest.mark.parametrize("change", [{"amount": 0}, {"account": "12-34"}], ids=["amount", "account"])
+def test_a_payout_that_the_gateway_does_not_take_is_refused(
+    sandbox: SandboxServers, gateway: PayoutGateway, change: dict[str, object]
+) -> None:
+    with pytest.raises(Refused):
+        pay_out(gateway, **change)  # type: ignore[arg-type]  # one keyword of the right type
+    assert paid_in_all(sandbox) == []
+
+
+def test_a_payout_beyond_the_balance_is_refused_and_paid_once_there_is_money(
+    sandbox: SandboxServers, gateway: PayoutGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payouts: Payouts = sandbox.sandbox.payouts
+    with monkeypatch.context() as poor:
+        poor.setattr(payouts, "_balance", 2_969_999)
+        with pytest.raises(Refused, match="approving"):
+            pay_out(gateway)
+    assert paid_in_all(sandbox) == []
+    assert pay_out(gateway).status == "completed"
+    assert paid_in_all(sandbox) == [2_970_000]
+
+
+def test_a_payout_that_was_created_but_not_released_is_completed_by_the_repeat(
+    sandbox: SandboxServers, connect: Callable[..., IrisPayouts]
+) -> None:
+    with pytest.raises(Refused):
+        pay_out(connect(approver_key="another"))
+    assert paid_in_all(sandbox) == []
+    assert pay_out(connect()).status == "completed"
+    assert paid_in_all(sandbox) == [2_970_000]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("down", Unavailable), ("reject", Refused)], ids=["down", "reject"])
+def test_a_fault_is_told_apart_from_a_refusal(
+    sandbox: SandboxServers, gateway: PayoutGateway, mode: Mode, expected: type[Exception]
+) -> None:
+    sandbox.sandbox.faults.set("payout", mode)
+    with pytest.raises(expected):
+        pay_out(gateway)
+    with pytest.raises(expected):
+        gateway.status("nothing")
+    sandbox.sandbox.faults.set("payout", "ok")
+    assert pay_out(gateway).status == "completed"
+
+
+def test_a_payout_whose_approval_answers_too_late_goes_on_and_is_never_doubled(
+    sandbox: SandboxServers, connect: Callable[..., IrisPayouts]
+) -> None:
+    sandbox.sandbox.faults.set("payout", "slow", times=1)
+    with pytest.raises(Unavailable):
+        pay_out(connect(timeout_s=1))
+    gateway = connect()
+    on_its_way = pay_out(gateway)
+    assert on_its_way.status == "processing"
+    assert gateway.status(on_its_way.reference).status == "completed"
+    assert paid_in_all(sandbox) == [2_970_000]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        pytest.param(b"<html>", 200, id="html"),
+        pytest.param(b'{"payouts": [{"status": "queued", "refer', 201, id="truncated"),
+        pytest.param(b'{"payouts": []}', 201, id="none"),
+        pytest.param(b'{"payouts": [{"reference_no": 7}]}', 201, id="number for a string"),
+        pytest.param(b'{"payouts": [{"reference_no": ""}]}', 201, id="empty"),
+        pytest.param(b'{"payouts": [{"reference_no": "a"}, {"reference_no": "b"}]}', 201, id="two"),
+        pytest.param(b"null", 200, id="null"),
+        pytest.param(b"", 503, id="503"),
+    ],
+)
+def test_garbage_is_an_unknown_outcome(
+    connect: Callable[..., IrisPayouts], answering: Callable[[bytes, int], str], content: bytes, status: int
+) -> None:
+    gateway = connect(url=answering(content, status))
+    with pytest.raises(Unavailable):
+        pay_out(gateway)
+    with pytest.raises(Unavailable):
+        gateway.status("a")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'{"reference_no": "b", "status": "completed"}', b'{"reference_no": "a", "status": "dreaming"}'],
+    ids=["another payout", "unknown status"],
+)
+def test_an_answer_that_does_not_add_up_is_never_believed(
+    connect: Callable[..., IrisPayouts], answering: Callable[[bytes, int], str], content: bytes
+) -> None:
+    with pytest.raises(Unavailable):
+        connect(url=answering(content, 200)).status("a")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("queued", "processing"),
+        ("approved", "processing"),
+        ("processed", "processing"),
+        ("completed", "completed"),
+        ("rejected", "failed"),
+        ("failed", "failed"),
+    ],
+)
+def test_every_status_of_the_gateway_has_a_meaning(
+    connect: Callable[..., IrisPayouts], answering: Callable[[bytes, int], str], told: str, expected: str
+) -> None:
+    content = f'{{"reference_no": "a", "status": "{told}"}}'.encode()
+    assert connect(url=answering(content, 200)).status("a").status == expected
