@@ -1,0 +1,167 @@
+"""What PostgreSQL's store does when connections, the server or other writers get in its way."""
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from pinjam.adapters.postgres import PostgresStore
+from pinjam.domain.trail import Event
+from pinjam.services.store import Contention, StoreUnavailable, Transaction
+
+if TYPE_CHECKING:
+    from tests.adapters.conftest import Run
+
+Open = Callable[..., PostgresStore]
+End = Callable[[str], int]
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def event(number: int = 1) -> Event:
+    return Event(id=f"evt_{number:05}", topic="loan-submitted", subject="s", data={}, request_id="r", occurred_at=AT)
+
+
+@pytest.fixture
+def end_connections(run: "Run") -> End:
+    """Ends every other connection to a database, and tells how many there were."""
+    statement = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    others = "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    return lambda url: len(run(url, f"{statement} {others}"))
+
+
+def test_connections_ended_between_calls_are_replaced(fresh_url: str, open_store: Open, end_connections: End) -> None:
+    store = open_store(fresh_url, pool_size=2)
+    for number in range(1, 4):
+        store.transact(lambda tx, number=number: tx.insert(event(number)))  # type: ignore[misc]  # bound per turn
+        assert end_connections(fresh_url) == 1
+        assert store.read(lambda tx, number=number: tx.get(Event, event(number).id)) == event(number)  # type: ignore[misc]  # bound per turn
+        assert end_connections(fresh_url) == 1
+
+
+@pytest.mark.parametrize("call", ["read", "transact"])
+def test_a_connection_lost_before_the_commit_is_tried_again_once(
+    fresh_url: str, open_store: Open, end_connections: End, call: str
+) -> None:
+    store = open_store(fresh_url)
+    for losses, survives in ((1, True), (2, False)):
+        runs = 0
+
+        def work(tx: Any, losses: int = losses) -> int:
+            nonlocal runs
+            runs += 1
+            tx.count(Event, {})
+            if runs <= losses:
+                end_connections(fresh_url)
+            return int(tx.count(Event, {}))
+
+        if survives:
+            assert getattr(store, call)(work) == 0
+        else:
+            with pytest.raises(StoreUnavailable):
+                getattr(store, call)(work)
+        assert runs == 2
+
+
+def test_a_lost_commit_is_not_repeated(fresh_url: str, open_store: Open, end_connections: End) -> None:
+    store = open_store(fresh_url)
+    runs = 0
+
+    def work(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
+        tx.count(Event, {})
+        tx.insert(event())
+        end_connections(fresh_url)
+
+    with pytest.raises(StoreUnavailable):
+        store.transact(work)
+    assert runs == 1
+    assert store.read(lambda tx: tx.count(Event, {})) == 0
+
+
+def test_a_server_that_is_not_there_is_unavailable(store_url: str, open_store: Open) -> None:
+    store = open_store("postgresql://pinjam@127.0.0.1:1/pinjam", connect_timeout_s=2)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            store.read(lambda tx: tx.count(Event, {}))
+    missing = open_store(store_url.replace("dbname=shared", "dbname=missing"))
+    with pytest.raises(StoreUnavailable, match="missing"):
+        missing.transact(lambda tx: tx.insert(event()))
+
+
+def test_a_statement_that_takes_too_long_is_unavailable(store_url: str, open_store: Open) -> None:
+    store = open_store(store_url, statement_timeout_ms=50)
+    with psycopg.connect(store_url) as other:
+        other.execute("LOCK TABLE outbox")
+        with pytest.raises(StoreUnavailable, match="timeout"):
+            store.read(lambda tx: tx.count(Event, {}))
+        with pytest.raises(StoreUnavailable, match="timeout"):
+            store.transact(lambda tx: tx.insert(event()))
+    assert store.read(lambda tx: tx.count(Event, {})) == 0
+
+
+def test_connections_that_are_all_busy_are_unavailable(store_url: str, open_store: Open) -> None:
+    store = open_store(store_url, pool_size=1, connect_timeout_s=1)
+    with pytest.raises(StoreUnavailable, match="busy"):
+        store.read(lambda _: store.read(lambda tx: tx.count(Event, {})))
+    assert store.read(lambda tx: tx.count(Event, {})) == 0
+
+
+def test_others_that_keep_winning_are_contention(store_url: str, open_store: Open) -> None:
+    store, rival = open_store(store_url, rng=random.Random(1)), open_store(store_url)  # noqa: S311 - a fixed seed.
+    tries = 0
+
+    def read_and_insert(tx: Transaction, number: int) -> None:
+        tx.count(Event, {})
+        tx.insert(event(number))
+
+    def overtaken(tx: Transaction) -> None:
+        nonlocal tries
+        tries += 1
+        tx.count(Event, {})
+        other = threading.Thread(target=rival.transact, args=(lambda tx: read_and_insert(tx, tries),))
+        other.start()
+        other.join(30)
+        tx.insert(event(tries + 1000))
+
+    with pytest.raises(Contention):
+        store.transact(overtaken)
+    assert tries == 15
+    assert store.read(lambda tx: tx.count(Event, {})) == 15
+
+
+def test_nothing_is_opened_before_the_first_call_or_after_the_last(
+    fresh_url: str, run: "Run", open_store: Open
+) -> None:
+    def backends() -> list[tuple[Any, ...]]:
+        return run(
+            fresh_url,
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+
+    threads = threading.active_count()
+    store = open_store(fresh_url)
+    assert backends() == []
+    store.read(lambda tx: tx.count(Event, {}))
+    assert len(backends()) == 1
+    assert threading.active_count() == threads
+    store.close()
+    for _ in range(1000):  # A backend ends a moment after its connection.
+        if not backends():
+            break
+    assert backends() == []
+    assert store.read(lambda tx: tx.count(Event, {})) == 0
+    store.close()
+
+
+def test_what_one_call_leaves_open_does_not_reach_the_next(store_url: str, open_store: Open) -> None:
+    store = open_store(store_url, pool_size=1)
+    nothing: dict[int, int] = {}
+    for call in (store.read, store.transact):
+        with pytest.raises(KeyError):
+            call(lambda tx: nothing[tx.count(Event, {})])
+        assert store.transact(lambda tx: tx.count(Event, {})) == 0

@@ -1,0 +1,103 @@
+"""How the queries that are asked often are answered: from an index, and no further than the page."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from pinjam.adapters import postgres_rows
+from pinjam.adapters.records import cursor_after
+from pinjam.domain.document import Document
+from pinjam.domain.loan import Loan, LoanStatus
+from pinjam.domain.notification import Notification
+from pinjam.domain.payment import Payment, PaymentStatus
+from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from tests.adapters.conftest import Fill, Run
+
+
+MIDDLE = date(2026, 6, 1)
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+MINE = {"user_id": "usr_00007"}
+WITHDRAWN = {"status": LoanStatus.WITHDRAWN}
+PENDING = {"status": PaymentStatus.PENDING}
+
+
+@pytest.fixture(scope="module")
+def filled_url(database_url: str, migrated_url: str, run: "Run", fill: "Fill") -> Iterator[str]:
+    """Twenty thousand loans, and as many of what hangs on them."""
+    assert "dbname=template_migrated" in migrated_url
+    run(database_url, "CREATE DATABASE filled TEMPLATE template_migrated")
+    url = make_conninfo(migrated_url, dbname="filled")
+    fill(url, users=2000, loans_each=10)
+    run(url, "ANALYZE")
+    yield url
+    run(database_url, "DROP DATABASE filled WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    ("query", "place", "index"),
+    [
+        (Find(kind=Loan, where=MINE, descending=True), "loan_010000", "loans_user_id_id"),
+        (Find(kind=Payment, where=MINE, descending=True), "pay_010000", "payments_user_id_id"),
+        (Find(kind=Payment, where={"loan_id": "loan_000007"}), "pay_000001", "payments_loan_id_id"),
+        (
+            Find(kind=Loan, where=WITHDRAWN, order="next_due_on", at_least=MIDDLE, below=date(2026, 6, 9)),
+            date(2026, 6, 3),
+            "loans_status_next_due_on",
+        ),
+        (
+            Find(kind=Loan, where=WITHDRAWN, order="offer_expires_on", below=MIDDLE),
+            date(2026, 2, 3),
+            "loans_status_offer_expires_on",
+        ),
+        (Find(kind=Payment, where=PENDING, order="expires_at", below=NOON), NOON, "payments_status_expires_at"),
+        (Find(kind=Notification, where=MINE, descending=True), "ntf_010000", "notifications_user_id_id"),
+        (Find(kind=Event, where={"published_at": None}), "evt_010000", "outbox_unpublished"),
+        (Find(kind=Document, where=MINE, descending=True), "doc_2", "documents_user_id_id"),
+        (Find(kind=KeptAnswer, order="created_at", below=NOON), NOON, "kept_answers_created_at"),
+        (
+            Find(kind=AuditRecord, where={"subject": "x"}, order="number", descending=True, limit=1),
+            7,
+            "audit_log_subject_number_key",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_page_is_read_from_an_index_that_holds_its_order(
+    filled_url: str, query: Find[Any], place: Any, index: str
+) -> None:
+    last: Any = SimpleNamespace(**{query.order: place, "id": place if query.order == "id" else "x"})
+    for page in (query, replace(query, after=cursor_after(query, last))):
+        text, values = postgres_rows.find(page)
+        with psycopg.connect(filled_url, autocommit=True) as connection:
+            # An empty table is read whole whatever its indexes are.
+            connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+            row = connection.execute(b"EXPLAIN (FORMAT JSON, ANALYZE, TIMING OFF) " + text, values).fetchone()
+        assert row is not None
+        limit = row[0][0]["Plan"]
+        assert limit["Node Type"] == "Limit"
+        (scan,) = limit["Plans"]
+        if scan["Node Type"] == "Incremental Sort":  # A number is unique in its subject: nothing is left to sort.
+            (scan,) = scan["Plans"]
+        assert (scan["Node Type"], scan.get("Index Name")) == ("Index Scan", index)
+        assert scan["Actual Rows"] <= query.limit + 1
+        assert scan.get("Rows Removed by Filter", 0) == 0
+
+
+def test_the_dashboard_and_the_unread_count_choose_their_indexes_unasked(filled_url: str) -> None:
+    for (text, values), index in (
+        (postgres_rows.find(Find(kind=Loan, where=MINE, descending=True, limit=20)), "loans_user_id_id"),
+        (postgres_rows.count(Notification, {**MINE, "read_at": None}), "notifications_unread"),
+    ):
+        with psycopg.connect(filled_url, autocommit=True) as connection:
+            row = connection.execute(b"EXPLAIN (FORMAT JSON) " + text, values).fetchone()
+        assert row is not None
+        assert index in str(row[0])

@@ -1,0 +1,187 @@
+"""The schema that the migrations make: columns as the records have them, and rules that the database keeps."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
+
+import psycopg
+import pytest
+
+from pinjam.adapters import postgres_rows
+from pinjam.adapters.postgres import PostgresStore
+from pinjam.adapters.records import fields_of
+from pinjam.domain.notification import Notification
+from pinjam.domain.trail import Event
+from pinjam.domain.user import User
+from pinjam.migrations import migrate
+from pinjam.services.store import KINDS
+
+if TYPE_CHECKING:
+    from tests.adapters.conftest import Fill, Run
+
+
+Open = Callable[..., PostgresStore]
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+EVENT = Event(id="evt_1", topic="loan-submitted", subject="s", data={}, request_id="r", occurred_at=AT)
+TYPES = {
+    str: "text",
+    int: "bigint",
+    bool: "boolean",
+    date: "date",
+    datetime: "timestamp with time zone",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_each_field_has_its_column(migrated_url: str, run: "Run", kind: type) -> None:
+    found = run(
+        migrated_url,
+        "SELECT column_name, data_type, is_nullable, collation_name FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND table_name = %s ORDER BY ordinal_position",
+        KINDS[kind].collection,
+    )
+    expected = []
+    for field in fields_of(kind).values():
+        scalar = str if field.scalar and issubclass(field.scalar, Enum) else field.scalar
+        expected.append((field.name, TYPES[scalar] if scalar else "jsonb", "YES" if field.optional else "NO"))
+    assert [row[:3] for row in found] == expected
+    collations = {name: collation for name, _, _, collation in found}
+    keys = {"id", *(name for unique in KINDS[kind].unique for name in unique)}
+    assert {name for name in keys if fields_of(kind)[name].scalar is str and collations[name] != "C"} == set()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_each_choice_is_checked_by_the_database_too(migrated_url: str, run: "Run", kind: type) -> None:
+    definitions = dict(
+        run(
+            migrated_url,
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass",
+            KINDS[kind].collection,
+        )
+    )
+    for field in fields(kind):
+        hint = get_type_hints(kind)[field.name]
+        if isinstance(hint, type) and issubclass(hint, Enum):
+            choices = {member.value for member in hint}
+        elif get_origin(hint) is Literal:
+            choices = set(get_args(hint))
+        else:
+            continue
+        definition = definitions[f"{KINDS[kind].collection}_{field.name}_check"]
+        assert set(re.findall(r"'([^']*)'", definition)) == choices
+
+
+def test_each_unique_set_has_its_constraint_and_no_other_is_there(migrated_url: str, run: "Run") -> None:
+    found = run(
+        migrated_url,
+        "SELECT conname, conrelid::regclass::text,"
+        " array(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY k(n, o)"
+        " JOIN pg_attribute ON attrelid = conrelid AND attnum = n ORDER BY o)"
+        " FROM pg_constraint WHERE contype IN ('u', 'p') AND connamespace = 'public'::regnamespace"
+        " AND conrelid <> 'alembic_version'::regclass",
+    )
+    expected = {(KINDS[kind].collection, fields) for kind, fields in postgres_rows.CONSTRAINTS.values()}
+    assert {(table, tuple(names)) for _, table, names in found} == expected
+    assert {name for name, _, _ in found} == set(postgres_rows.CONSTRAINTS)
+
+
+def test_references_are_enforced(store_url: str, open_store: Open) -> None:
+    stray = Notification(id="ntf_1", user_id="usr_none", kind="k", title="t", body="b", data={}, created_at=AT)
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        open_store(store_url).transact(lambda tx: tx.insert(stray))
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ("amount = 0", "loans_amount_check"),
+        ("tenor_months = 13", "loans_tenor_months_check"),
+        (
+            "status = 'written_off', contract = '{}', disbursed_on = now(), disbursed_at = now(), open_for = 'x'",
+            "loans_open_for_its_borrower",
+        ),
+        ("status = 'submitted'", "loans_open_while_it_lives"),
+        ("settled_at = now()", "loans_settled_at_iff_settled"),
+        ("status = 'accepted', open_for = user_id", "loans_contract_once_accepted"),
+        ("disbursed_on = now()", "loans_disbursed_once_active"),
+        ("application = '[]'", "loans_application_check"),
+    ],
+)
+def test_a_loan_that_cannot_be_is_refused(
+    store_url: str, run: "Run", fill: "Fill", changes: str, constraint: str
+) -> None:
+    fill(store_url, users=2, loans_each=1)
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        run(store_url, f"UPDATE loans SET {changes} WHERE id = 'loan_000001'")  # noqa: S608 - the test's own text.
+    assert refused.value.diag.constraint_name == constraint
+
+
+def test_a_number_that_is_not_masked_is_refused(store_url: str, run: "Run", fill: "Fill") -> None:
+    fill(store_url, users=1, loans_each=0)
+    with pytest.raises(psycopg.errors.CheckViolation, match="users_nik_masked_check"):
+        run(store_url, "UPDATE users SET nik_masked = '3171012802900001'")
+
+
+def test_migrating_twice_changes_nothing(unmigrated_url: str, run: "Run") -> None:
+    columns = (
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
+    )
+    migrate(unmigrated_url)
+    first = run(unmigrated_url, columns)
+    migrate(unmigrated_url)
+    assert first
+    assert run(unmigrated_url, columns) == first
+
+
+def test_two_can_migrate_at_once(unmigrated_url: str, run: "Run") -> None:
+    command = [sys.executable, "-m", "pinjam.migrations"]
+    both = [
+        subprocess.Popen(command, env={"PINJAM_DATABASE_URL": unmigrated_url}, stderr=subprocess.PIPE, text=True)  # noqa: S603 - this very interpreter.
+        for _ in range(2)
+    ]
+    assert [(one.communicate(timeout=60)[1], one.returncode) for one in both] == [("", 0)] * 2
+    assert run(unmigrated_url, "SELECT count(*) FROM loans") == [(0,)]
+
+
+def test_the_migration_command_asks_for_its_database() -> None:
+    command = [sys.executable, "-m", "pinjam.migrations"]
+    done = subprocess.run(command, env={}, check=False, capture_output=True, text=True)  # noqa: S603 - this very interpreter.
+    assert done.returncode == 1
+    assert "Set PINJAM_DATABASE_URL" in done.stderr
+
+
+def test_a_database_without_the_schema_is_refused(unmigrated_url: str, open_store: Open) -> None:
+    store = open_store(unmigrated_url)
+    with pytest.raises(RuntimeError, match=re.escape("run python -m pinjam.migrations")):
+        store.read(lambda tx: tx.get(Event, "evt_1"))
+
+
+@pytest.mark.parametrize(
+    "change", ["ALTER TABLE outbox ADD unknown text NOT NULL", "ALTER TABLE outbox RENAME topic TO theme"]
+)
+def test_a_schema_that_would_lose_values_is_refused(fresh_url: str, run: "Run", open_store: Open, change: str) -> None:
+    run(fresh_url, change)
+    store = open_store(fresh_url)
+    with pytest.raises(RuntimeError, match="outbox"):
+        store.transact(lambda tx: tx.insert(EVENT))
+
+
+def test_a_newer_schema_that_asks_nothing_is_borne(fresh_url: str, run: "Run", open_store: Open) -> None:
+    run(fresh_url, "ALTER TABLE outbox ADD later text, ADD other text NOT NULL DEFAULT ''")
+    store = open_store(fresh_url)
+    store.transact(lambda tx: tx.insert(EVENT))
+    assert store.read(lambda tx: tx.get(Event, EVENT.id)) == EVENT
+
+
+def test_a_row_that_no_record_could_have_made_is_an_error(
+    store_url: str, run: "Run", fill: "Fill", open_store: Open
+) -> None:
+    fill(store_url, users=1, loans_each=0)
+    run(store_url, """UPDATE users SET kyc = '{"unknown": 1}'""")
+    with pytest.raises(ValueError, match="unknown"):
+        open_store(store_url).read(lambda tx: tx.get(User, "usr_00001"))
