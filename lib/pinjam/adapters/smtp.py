@@ -59,6 +59,9 @@ class SmtpMessenger:
             code = next(iter(error.recipients.values()))[0]
             raise _failure(code) from error
         except smtplib.SMTPResponseException as error:
+            if isinstance(error.smtp_error, str):
+                # Words of smtplib's own, about a server that does not speak SMTP; a server's are bytes.
+                raise Unavailable(SERVICE, "answered no SMTP") from error
             raise _failure(error.smtp_code) from error
         except smtplib.SMTPNotSupportedError as error:
             raise Refused(SERVICE, "not-supported") from error
