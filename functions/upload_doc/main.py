@@ -9,6 +9,8 @@ from pinjam.services.errors import Invalid
 
 api = Api("upload_doc", tag="Documents")
 
+KINDS = tuple(kind.value for kind in DocumentKind)
+
 
 @api.route(
     "POST",
@@ -26,8 +28,8 @@ def upload(call: Call[None, None]) -> Answer:
     problems = []
     if kind is None:
         problems.append(FieldProblem(field="kind", code="required", params={}))
-    elif kind not in DocumentKind:
-        problems.append(FieldProblem(field="kind", code="not-allowed", params={"limit": ", ".join(DocumentKind)}))
+    elif kind not in tuple(DocumentKind):  # A class of choices takes a plain string only from Python 3.12 on.
+        problems.append(FieldProblem(field="kind", code="not-allowed", params={"limit": ", ".join(KINDS)}))
     if content is None:
         problems.append(FieldProblem(field="file", code="required", params={}))
     if problems or kind is None or content is None:
