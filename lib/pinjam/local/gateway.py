@@ -11,7 +11,7 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
@@ -203,15 +203,18 @@ def create_gateway(
     )
 
 
-def mount(apps: Mapping[str, WSGIApplication], *, token: str) -> WSGIApplication:
-    """The functions together, each under `/<name>`, for callers that show the token, as Google IAM has it."""
+def mount(apps: Mapping[str, WSGIApplication], *, token: str, open_to_all: Collection[str] = ()) -> WSGIApplication:
+    """The functions together, each under `/<name>`, for callers that show the token, as Google IAM has it.
+
+    Those in `open_to_all` ask for none.
+    """
     expected = f"Bearer {token}".encode()
 
     def mounted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        sent = str(environ.get("HTTP_AUTHORIZATION", "")).encode("latin-1")
-        if not hmac.compare_digest(sent, expected):
-            return _Answer.own(401, "The request was not authenticated.").send(environ, start_response)
         name, _, rest = str(environ.get("PATH_INFO", "")).lstrip("/").partition("/")
+        sent = str(environ.get("HTTP_AUTHORIZATION", "")).encode("latin-1", "replace")
+        if name not in open_to_all and not hmac.compare_digest(sent, expected):
+            return _Answer.own(401, "The request was not authenticated.").send(environ, start_response)
         app = apps.get(name)
         if app is None:
             return _Answer.own(404, "There is no such function.").send(environ, start_response)

@@ -1,0 +1,80 @@
+"""`python -m pinjam.local`: run the whole system until Ctrl-C."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pinjam.local.database import DatabaseError
+from pinjam.local.servers import PortInUse
+from pinjam.local.state import AlreadyRunning
+from pinjam.local.system import LocalSystem, MissingFile
+from pinjam.runtime import logs
+from pinjam.runtime.settings import SettingsError
+
+DEFAULT_PORT = 8080
+_PASSED_ON = ("PINJAM_CORS_ORIGINS",)
+_PORTS = 65536
+
+_WELCOME = """
+  Pinjam runs on {url}   (ready in {seconds:.1f} s; Ctrl-C stops it)
+
+    API reference    {url}/docs
+    OpenAPI          {url}/openapi.json
+    Messages sent    {url}/sandbox/inbox
+    Data             {state}
+
+  Identity, e-KYC, payments, payouts, e-mail, SMS, WhatsApp and push are sandboxes on this machine:
+  nothing leaves it. Try it:
+
+    curl -s {url}/api/auth/register -H 'Content-Type: application/json' -d '{{
+      "full_name": "Siti Rahmawati", "email": "siti@example.com", "phone": "081234567890",
+      "nik": "3171234567900001", "password": "correct horse battery",
+      "consent": {{"terms_version": "1", "privacy_version": "1"}}}}'
+"""
+
+
+def main(environment: Mapping[str, str]) -> int:
+    """Run until SIGINT or SIGTERM; 0 when stopped by one, 1 when it could not start."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    state = Path(environment.get("PINJAM_STATE") or ".local")
+    port = environment.get("PORT") or str(DEFAULT_PORT)
+    if not (port.isdecimal() and int(port) < _PORTS):
+        return _fail(f"PORT is {port!r}; it must be a port's number.")
+    logs.configure()
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    started = time.perf_counter()
+    system = LocalSystem(
+        state, int(port), overrides={name: environment[name] for name in _PASSED_ON if name in environment}
+    )
+    try:
+        system.start()
+    except (AlreadyRunning, DatabaseError, MissingFile, PortInUse, SettingsError) as error:
+        return _fail(str(error))
+    try:
+        seconds = time.perf_counter() - started
+        _say(_WELCOME.format(url=system.url, seconds=seconds, state=state.absolute()))
+        stop.wait()
+        _say("  Stopping.")
+    finally:
+        system.stop()
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr, flush=True)  # noqa: T201  # a program's own words to its user
+    return 1
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)  # noqa: T201  # a program's own words to its user
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

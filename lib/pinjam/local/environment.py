@@ -1,0 +1,107 @@
+"""The settings of a running local system: one value for both sides of each connection."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+from pinjam.local.identity import JWKS_PATH
+from pinjam.local.sandbox.servers import SandboxServers
+from pinjam.local.sandbox.system import Credentials
+
+PROJECT = "pinjam-local"
+_SMTP_USER = "pinjam"
+_SENDER = "Pinjam <no-reply@pinjam.example>"
+_WHATSAPP_PHONE_NUMBER_ID = "100000000000001"
+
+
+def credentials(secrets: Mapping[str, str]) -> Credentials:
+    """What the sandbox providers let in."""
+    return Credentials(
+        server_key=secrets["midtrans_server_key"],
+        creator_key=secrets["iris_creator_key"],
+        approver_key=secrets["iris_approver_key"],
+        ekyc_app_id=secrets["ekyc_app_id"],
+        ekyc_api_key=secrets["ekyc_api_key"],
+        smtp_user=_SMTP_USER,
+        smtp_password=secrets["smtp_password"],
+        whatsapp_phone_number_id=_WHATSAPP_PHONE_NUMBER_ID,
+        whatsapp_token=secrets["whatsapp_token"],
+        sms_userkey=secrets["sms_userkey"],
+        sms_passkey=secrets["sms_passkey"],
+        fcm_project=PROJECT,
+        fcm_token=secrets["fcm_token"],
+    )
+
+
+def objects_folder(state: Path) -> Path:
+    """Where documents' bytes are."""
+    return state / "objects"
+
+
+def clock_file(state: Path) -> Path:
+    """Where the moved business date is kept."""
+    return state / "clock.json"
+
+
+def objects_key(secrets: Mapping[str, str]) -> bytes:
+    """The key of download links."""
+    return base64.b64decode(secrets["objects_key"])
+
+
+def environment(
+    *,
+    state: Path,
+    url: str,
+    secrets: Mapping[str, str],
+    database_url: str,
+    identity_url: str,
+    pubsub_url: str,
+    sandbox: SandboxServers,
+) -> dict[str, str]:
+    """The `PINJAM_*` variables with which a function finds this system; `url` is the gateway's."""
+    return {
+        "PINJAM_PROFILE": "local",
+        "PINJAM_STATE": str(state),
+        "PORT": url.rpartition(":")[2],
+        "PINJAM_PUBLIC_URL": url,
+        "PINJAM_PROJECT": PROJECT,
+        "PINJAM_DATABASE_URL": database_url,
+        "PINJAM_IDENTITY_URL": identity_url,
+        "PINJAM_TOKEN_URL": identity_url,
+        "PINJAM_JWKS_URL": identity_url + JWKS_PATH,
+        "PINJAM_IDENTITY_API_KEY": secrets["identity_api_key"],
+        "PINJAM_IDENTITY_ADMIN_TOKEN": secrets["identity_admin_token"],
+        "PINJAM_PUBSUB_URL": pubsub_url,
+        "PINJAM_OBJECTS_PATH": str(objects_folder(state)),
+        "PINJAM_OBJECTS_KEY": secrets["objects_key"],
+        "PINJAM_VAULT_KEY": secrets["vault_key"],
+        "PINJAM_CLOCK_FILE": str(clock_file(state)),
+        **_providers(sandbox, secrets),
+    }
+
+
+def _providers(sandbox: SandboxServers, secrets: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "PINJAM_EKYC_URL": sandbox.ekyc_url,
+        "PINJAM_EKYC_APP_ID": secrets["ekyc_app_id"],
+        "PINJAM_EKYC_API_KEY": secrets["ekyc_api_key"],
+        "PINJAM_MIDTRANS_URL": sandbox.midtrans_url,
+        "PINJAM_MIDTRANS_SERVER_KEY": secrets["midtrans_server_key"],
+        "PINJAM_IRIS_URL": sandbox.iris_url,
+        "PINJAM_IRIS_CREATOR_KEY": secrets["iris_creator_key"],
+        "PINJAM_IRIS_APPROVER_KEY": secrets["iris_approver_key"],
+        "PINJAM_SMTP_HOST": "127.0.0.1",
+        "PINJAM_SMTP_PORT": str(sandbox.mail.port),
+        "PINJAM_SMTP_USER": _SMTP_USER,
+        "PINJAM_SMTP_PASSWORD": secrets["smtp_password"],
+        "PINJAM_SMTP_SENDER": _SENDER,
+        "PINJAM_SMTP_STARTTLS": "false",
+        "PINJAM_WHATSAPP_URL": sandbox.whatsapp_url,
+        "PINJAM_WHATSAPP_PHONE_NUMBER_ID": _WHATSAPP_PHONE_NUMBER_ID,
+        "PINJAM_WHATSAPP_TOKEN": secrets["whatsapp_token"],
+        "PINJAM_SMS_URL": sandbox.sms_url,
+        "PINJAM_SMS_USERKEY": secrets["sms_userkey"],
+        "PINJAM_SMS_PASSKEY": secrets["sms_passkey"],
+        "PINJAM_FCM_URL": sandbox.fcm_url,
+        "PINJAM_FCM_TOKEN": secrets["fcm_token"],
+    }

@@ -1,0 +1,288 @@
+"""The whole system in one process: the functions, and everything they need around them."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from psycopg_pool import ConnectionPool
+
+from pinjam.adapters.firebase_auth import SigningKeys
+from pinjam.adapters.folder import FolderObjects
+from pinjam.local.broker import Broker, PushSettings
+from pinjam.local.database import EmbeddedDatabase
+from pinjam.local.environment import PROJECT, clock_file, credentials, environment, objects_folder, objects_key
+from pinjam.local.functions import EVENT_FUNCTIONS, load_functions
+from pinjam.local.gateway import create_gateway, mount
+from pinjam.local.gateway_jwt import JwtCheck
+from pinjam.local.identity import JWKS_PATH, create_identity
+from pinjam.local.reference import create_reference
+from pinjam.local.sandbox.clock import ClockFile
+from pinjam.local.sandbox.servers import SandboxServers
+from pinjam.local.sandbox.system import Sandbox
+from pinjam.local.scheduler import Scheduler
+from pinjam.local.servers import WsgiServer
+from pinjam.local.state import StateLock, read_secrets, write_private
+from pinjam.runtime.composition import App, install
+from pinjam.runtime.settings import Settings
+from pinjam.services.subscriptions import SUBSCRIPTIONS
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SWEEP = "sweep"
+WEBHOOK_PATH = "/api/payments/webhook/midtrans"
+_GATEWAY_THREADS = 16
+_CONNECTIONS = 12
+
+
+class MissingFile(Exception):
+    """A file of the repository that the system is made of is not there."""
+
+
+class LocalSystem:
+    """Everything on loopback, with its data in `state`, behind a gateway on `port` (0: any free one).
+
+    `repository` is where `functions/`, `gateway/openapi.json` and `openapi.json` are; `overrides` are
+    settings that replace the computed ones; `push` and `sweep_every_s` are how events are retried and how
+    often the sweep comes; `durable=False` trades the data's crash safety for speed. Only one system at a
+    time uses a folder (AlreadyRunning), and a taken port is refused before anything starts (PortInUse).
+    """
+
+    url: str
+    environment: Mapping[str, str]
+    app: App
+    broker: Broker
+    sandbox: SandboxServers
+
+    def __init__(
+        self,
+        state: Path,
+        port: int,
+        *,
+        repository: Path = REPOSITORY,
+        overrides: Mapping[str, str] | None = None,
+        push: PushSettings | None = None,
+        sweep_every_s: float = 30.0,
+        slow_provider_s: float = 12.0,
+        durable: bool = True,
+    ) -> None:
+        self._state = state.absolute()
+        self._port = port
+        self._repository = repository
+        self._overrides = overrides or {}
+        self._push = push
+        self._sweep_every_s = sweep_every_s
+        self._slow_provider_s = slow_provider_s
+        self._durable = durable
+        self._running = ExitStack()
+
+    def start(self) -> Self:
+        """Start everything; when this returns, requests are answered. If it fails, nothing is left running."""
+        started = False
+        try:
+            self._start()
+            started = True
+        finally:
+            if not started:
+                self.stop()
+        return self
+
+    def stop(self) -> None:
+        """Stop everything, last started first; harmless when stopped already."""
+        self._running.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        document = _read(self._repository / "gateway" / "openapi.json")
+        reference = _read(self._repository / "openapi.json")
+        self._running.enter_context(StateLock(self._state))
+        self._secrets = read_secrets(self._state)
+        front = _Later()
+        gateway = WsgiServer(front, port=self._port, threads=_GATEWAY_THREADS)
+        self._running.callback(gateway.stop)
+        self.url = gateway.url
+
+        database_url, functions = self._prepare()
+        pool = ConnectionPool(database_url, min_size=1, max_size=_CONNECTIONS, open=True)
+        self._running.enter_context(pool)
+        identity_url = self._start_identity(pool)
+        events = self._bind_events(functions)
+        self._start_sandbox(pool, sweep_url=f"{events.url}/{SWEEP}")
+        publishing = self._bind_broker(pool, events.url)
+        self.environment = self._overridden(
+            environment(
+                state=self._state,
+                url=self.url,
+                secrets=self._secrets,
+                database_url=database_url,
+                identity_url=identity_url,
+                pubsub_url=publishing.url,
+                sandbox=self.sandbox,
+            )
+        )
+        self._install_app()
+        front.app = self._make_gateway(document, reference, functions, identity_url)
+        self._open(gateway, events, publishing)
+
+    def _prepare(self) -> tuple[str, Mapping[str, WSGIApplication]]:
+        """The migrated database and the loaded functions, made at the same time."""
+        database = EmbeddedDatabase(self._state, durable=self._durable)
+        self._running.callback(database.stop)
+
+        def prepare() -> str:
+            from pinjam.migrations import migrate  # noqa: PLC0415  # half a second of imports, beside the functions'
+
+            url = database.start()
+            migrate(url)
+            return url
+
+        with ThreadPoolExecutor(1) as beside:
+            url = beside.submit(prepare)
+            functions = load_functions(self._repository / "functions")
+            return url.result(), functions
+
+    def _start_identity(self, pool: ConnectionPool) -> str:
+        app = create_identity(
+            pool,
+            key_file=self._state / "identity-key.pem",
+            project=PROJECT,
+            api_key=self._secrets["identity_api_key"],
+            admin_token=self._secrets["identity_admin_token"],
+        )
+        return self._running.enter_context(WsgiServer(app)).url
+
+    def _bind_events(self, functions: Mapping[str, WSGIApplication]) -> WsgiServer:
+        """The functions that are called over HTTP, not yet answering.
+
+        The sandbox's own sweep shows no token; a sweep may come at any time and does no harm.
+        """
+        inner = {name: app for name, app in functions.items() if name in EVENT_FUNCTIONS | {SWEEP}}
+        server = WsgiServer(mount(inner, token=self._secrets["gateway_token"], open_to_all=(SWEEP,)))
+        self._running.callback(server.stop)
+        return server
+
+    def _start_sandbox(self, pool: ConnectionPool, *, sweep_url: str) -> None:
+        objects = FolderObjects(
+            root=objects_folder(self._state), base_url=self.url, key=objects_key(self._secrets), now=time.time
+        )
+        sandbox = Sandbox(
+            pool,
+            credentials=credentials(self._secrets),
+            clock=ClockFile(clock_file(self._state)),
+            notify_url=lambda: self.url + WEBHOOK_PATH,
+            sweep_url=lambda: sweep_url,
+            objects=objects,
+            slow_s=self._slow_provider_s,
+        )
+        self.sandbox = self._running.enter_context(SandboxServers(sandbox))
+
+    def _bind_broker(self, pool: ConnectionPool, functions_url: str) -> WsgiServer:
+        self.broker = Broker(
+            pool,
+            project=PROJECT,
+            functions_url=functions_url,
+            token=self._secrets["gateway_token"],
+            subscriptions={str(topic): names for topic, names in SUBSCRIPTIONS.items()},
+            settings=self._push,
+        )
+        server = WsgiServer(self.broker.app)
+        self._running.callback(server.stop)
+        return server
+
+    def _overridden(self, computed: Mapping[str, str]) -> Mapping[str, str]:
+        return {**computed, **self._overrides}
+
+    def _install_app(self) -> None:
+        self.app = App(Settings.read(self.environment))
+        self._running.callback(_close, self.app)
+        install(self.app)
+        self._running.callback(install, None)
+
+    def _make_gateway(
+        self,
+        document: Mapping[str, object],
+        reference: Mapping[str, object],
+        functions: Mapping[str, WSGIApplication],
+        identity_url: str,
+    ) -> WSGIApplication:
+        check = JwtCheck(
+            issuer=f"https://securetoken.google.com/{PROJECT}",
+            audience=PROJECT,
+            keys=SigningKeys(identity_url + JWKS_PATH),
+        )
+        pages = create_reference(reference, server=self.url)
+        extra = {
+            "/sandbox": self.sandbox.sandbox.controls(),
+            "/docs": pages,
+            "/openapi.json": pages,
+            "/healthz": _healthy,
+        }
+        return create_gateway(
+            document,
+            backends=functions,
+            verifier=check,
+            gateway_token=self._secrets["gateway_token"],
+            extra=extra,
+        )
+
+    def _open(self, gateway: WsgiServer, events: WsgiServer, publishing: WsgiServer) -> None:
+        """Let work in from the inside out, so that nothing calls what is not there yet."""
+        publishing.start()
+        events.start()
+        self._running.callback(self.broker.stop)
+        self.broker.start()
+        scheduler = Scheduler(
+            f"{events.url}/{SWEEP}", token=self._secrets["gateway_token"], every_s=self._sweep_every_s
+        )
+        self._running.callback(scheduler.stop)
+        self._running.callback(gateway.stop)
+        gateway.start()
+        scheduler.start()
+        # Calls that a slow provider holds must not hold the end too.
+        self._running.callback(self.sandbox.sandbox.close)
+        addresses = self._state / "system.json"
+        self._running.callback(addresses.unlink, missing_ok=True)
+        write_private(addresses, json.dumps(self.environment, indent=2))
+
+
+class _Later:
+    """A WSGI application whose port is known before it is made."""
+
+    app: WSGIApplication
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self.app(environ, start_response)
+
+
+def _healthy(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "15")])
+    return [b'{"status":"ok"}']
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        document: Mapping[str, object] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise MissingFile(f"{path} is missing: run this from a checkout of the repository.") from error
+    return document
+
+
+def _close(app: App) -> None:
+    """Close the connections of whatever the App made."""
+    made = list(vars(app).values())
+    made += [one for group in made if isinstance(group, Mapping) for one in group.values()]
+    for one in made:
+        close = getattr(one, "close", None)
+        if callable(close):
+            close()
