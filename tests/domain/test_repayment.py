@@ -238,13 +238,16 @@ def test_interest_fees_and_late_fees_stop_at_the_total_cap() -> None:
 
 
 def test_the_day_that_reaches_the_cap_serves_the_oldest_instalment_first() -> None:
-    """10.5967 % of 3,000,000 leaves 20,002; the second instalment begins to cost on 20 May."""
+    """10.5967 % of 3,000,000 leaves 20,002; the second instalment begins to cost on 20 May.
+
+    On 22 May 395 are left of it, and the first instalment alone would take 545 on the next day.
+    """
     capped = live_loan(total_cap_ppm=105_967)
     assert late_fee_room(capped) == 20_002
     assert late_fees(capped, date(2026, 5, 19))[:2] == (16_340, 0)
     assert late_fees(capped, date(2026, 5, 22))[:2] == (17_973, 1_634)
-    assert late_fees(capped, date(2026, 5, 23))[:2] == (18_518, 1_484)
-    assert late_fees(capped, date(2026, 12, 31)) == (18_518, 1_484, 0, 0, 0, 0)
+    assert late_fees(capped, date(2026, 5, 23))[:2] == (17_973 + 395, 1_634)
+    assert late_fees(capped, date(2026, 12, 31)) == (17_973 + 395, 1_634, 0, 0, 0, 0)
 
 
 LOANS = st.builds(

@@ -163,7 +163,7 @@ def late_fees(loan: Loan, on: date) -> tuple[int, ...]:
     contract = loan.contract
     if contract is None or not loan.instalments:
         return tuple(instalment.late_fee_fixed for instalment in loan.instalments)
-    accrued = [_accrued(instalment, on, contract) for instalment in loan.instalments]
+    accrued = _accrued_at(loan, on.toordinal(), contract)
     if any(accrued):
         room = late_fee_room(loan)
         if sum(accrued) > room:
@@ -185,22 +185,26 @@ def _fixed(loan: Loan) -> int:
 
 
 def _stopped(loan: Loan, on: date, terms: LateFeeTerms, room: int) -> list[int]:
-    """Accruals as of the first day on which together they reach `room`, cut to it oldest first."""
+    """Accruals up to `room`: all of the day before they reach it, and of that day's the oldest ones first."""
     before = min(instalment.due_date for instalment in loan.instalments).toordinal()
     reached = on.toordinal()
     while reached - before > 1:
         middle = (before + reached) // 2
-        day = date.fromordinal(middle)
-        if sum(_accrued(instalment, day, terms) for instalment in loan.instalments) >= room:
+        if sum(_accrued_at(loan, middle, terms)) >= room:
             reached = middle
         else:
             before = middle
-    accrued = []
-    for instalment in loan.instalments:
-        taken = min(_accrued(instalment, date.fromordinal(reached), terms), room)
-        accrued.append(taken)
-        room -= taken
+    accrued = _accrued_at(loan, before, terms)
+    left = room - sum(accrued)
+    for at, day_later in enumerate(_accrued_at(loan, reached, terms)):
+        taken = min(day_later - accrued[at], left)
+        accrued[at] += taken
+        left -= taken
     return accrued
+
+
+def _accrued_at(loan: Loan, ordinal: int, terms: LateFeeTerms) -> list[int]:
+    return [_accrued(instalment, date.fromordinal(ordinal), terms) for instalment in loan.instalments]
 
 
 def bill(loan: Loan, on: date) -> Bill:
