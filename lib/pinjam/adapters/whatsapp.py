@@ -34,8 +34,8 @@ class _Refusal(BaseModel):
 class WhatsAppMessenger:
     """Messenger for WhatsApp.
 
-    `url` is the host (`https://graph.facebook.com`). The template's name is the message's kind; its
-    parameters are the message's, in order.
+    `url` is the host (`https://graph.facebook.com`). The template's name is the message's kind, with the
+    underscores that Meta's names have for hyphens; its parameters are the message's, in order.
     """
 
     channel: Channel = "whatsapp"
@@ -65,7 +65,7 @@ class WhatsAppMessenger:
 
 
 def _body(message: Message) -> dict[str, object]:
-    template: dict[str, object] = {"name": message.kind, "language": {"code": message.locale}}
+    template: dict[str, object] = {"name": message.kind.replace("-", "_"), "language": {"code": message.locale}}
     if message.parameters:
         parameters = [{"type": "text", "text": text} for text in message.parameters]
         template["components"] = [{"type": "BODY", "parameters": parameters}]

@@ -150,7 +150,7 @@ class Lending:
             quote=price,
             policy=policy,
             statements=statements(price, policy, locale, purpose=loan.purpose),
-            risks=risks(price, policy, locale),
+            risks=risks(policy, locale),
         )
 
     def accept(

@@ -69,7 +69,7 @@ class BankAccountGiven(Given):
     """Where loans are to be paid out to."""
 
     bank_code: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,20}$", examples=["bca"])]
-    account_number: Annotated[str, Field(pattern=r"^[0-9]{5,20}$", examples=["1234567890"])]
+    account_number: Annotated[str, Field(pattern=r"^[0-9]{6,20}$", examples=["1234567890"])]
     account_name: Annotated[Line, Field(min_length=1, max_length=100)]
 
 
