@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pinjam.adapters.postgres import PostgresStore
+from pinjam.domain.loan import Application, Loan, LoanStatus
 from pinjam.domain.trail import Event
-from pinjam.services.store import Contention, StoreUnavailable, Transaction
+from pinjam.services.store import Contention, Find, StoreUnavailable, Transaction
 
 if TYPE_CHECKING:
-    from tests.adapters.conftest import Run
+    from tests.adapters.conftest import Fill, Run
 
 Open = Callable[..., PostgresStore]
 End = Callable[[str], int]
@@ -23,6 +25,24 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def event(number: int = 1) -> Event:
     return Event(id=f"evt_{number:05}", topic="loan-submitted", subject="s", data={}, request_id="r", occurred_at=AT)
+
+
+def open_loan(number: int) -> Loan:
+    application = Application(
+        amount=1, tenor_months=1, purpose="home", monthly_income=1, other_instalments=0, consented_at=AT
+    )
+    return Loan(
+        id=f"loan_{number}",
+        user_id="usr_00001",
+        status=LoanStatus.SUBMITTED,
+        amount=1,
+        tenor_months=1,
+        purpose="home",
+        application=application,
+        open_for="usr_00001",
+        created_at=AT,
+        updated_at=AT,
+    )
 
 
 @pytest.fixture
@@ -40,6 +60,49 @@ def test_connections_ended_between_calls_are_replaced(fresh_url: str, open_store
         assert end_connections(fresh_url) == 1
         assert store.read(lambda tx, number=number: tx.get(Event, event(number).id)) == event(number)  # type: ignore[misc]  # bound per turn
         assert end_connections(fresh_url) == 1
+
+
+def test_all_connections_can_be_replaced_at_once(fresh_url: str, open_store: Open, end_connections: End) -> None:
+    """As when the server was restarted."""
+    store = open_store(fresh_url, pool_size=3)
+
+    def nested(depth: int) -> int:
+        return store.read(lambda tx: tx.count(Event, {}) + (nested(depth - 1) if depth > 1 else 0))
+
+    assert nested(3) == 0
+    assert end_connections(fresh_url) == 3
+    store.transact(lambda tx: tx.insert(event()))
+    assert nested(3) == 3
+
+
+def test_a_value_taken_since_it_was_looked_for_is_looked_for_again(
+    store_url: str, fill: "Fill", open_store: Open
+) -> None:
+    """The unique index is met before the one that was read, so the server tells of a duplicate, not of a race."""
+    indexes = "-c enable_seqscan=off -c enable_bitmapscan=off"
+    store, rival = open_store(make_conninfo(store_url, options=indexes)), open_store(store_url)
+    fill(store_url, users=1, loans_each=0)
+    runs = 0
+
+    def once(tx: Transaction, number: int) -> str:
+        found = tx.find(Find(kind=Loan, where={"user_id": "usr_00001"})).items
+        loan = found[0] if found else open_loan(number)
+        if not found:
+            tx.insert(loan)
+        return loan.id
+
+    def overtaken(tx: Transaction) -> str:
+        nonlocal runs
+        runs += 1
+        made = once(tx, 2)
+        if runs == 1:
+            other = threading.Thread(target=rival.transact, args=(lambda tx: once(tx, 1),))
+            other.start()
+            other.join(30)
+        return made
+
+    assert store.transact(overtaken) == "loan_1"
+    assert runs == 2
 
 
 @pytest.mark.parametrize("call", ["read", "transact"])
