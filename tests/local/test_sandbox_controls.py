@@ -1,0 +1,370 @@
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import httpx
+import pytest
+from psycopg_pool import ConnectionPool
+
+from pinjam.adapters.clock import MovableClock
+from pinjam.adapters.folder import FolderObjects
+from pinjam.adapters.midtrans import MidtransGateway
+from pinjam.domain.payment import Method
+from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile
+from pinjam.local.sandbox.controls import NO_ANSWER
+from pinjam.local.sandbox.servers import SandboxServers
+from pinjam.local.sandbox.system import Credentials, Sandbox
+from pinjam.local.servers import WsgiServer
+
+NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+
+
+@dataclass
+class App:
+    """Stands for the system: takes notifications and sweeps, and says what it is told to."""
+
+    status: int = 200
+    answer: bytes = b'{"expired": 3}'
+    bodies: list[dict[str, object]] = field(default_factory=list)
+    url: str = ""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self.bodies.append(json.loads(environ["wsgi.input"].read()))
+        start_response(f"{self.status} As Told", [("Content-Type", "application/json")])
+        return [self.answer]
+
+
+@dataclass(kw_only=True)
+class World:
+    app: App
+    servers: SandboxServers
+    gateway: MidtransGateway
+    objects: FolderObjects
+    calls: httpx.Client
+
+    def charge(self, order_id: str = "pay_1", method: Method | None = None) -> str:
+        order, _ = self.gateway.charge(
+            order_id=order_id,
+            amount=44_000,
+            method=method or Method(type="bank_transfer", bank="bca"),
+            expires_at=NOW + timedelta(hours=24),
+            now=NOW,
+        )
+        return order.transaction_id
+
+    def pay(self, order_id: str = "pay_1", **body: object) -> httpx.Response:
+        return self.calls.post(f"/sandbox/payments/{order_id}/pay", json=body)
+
+    def status(self, order_id: str = "pay_1") -> str | None:
+        order = self.gateway.status(order_id)
+        return order.status if order else None
+
+
+Start = Callable[[], World]
+
+
+@pytest.fixture
+def start(
+    sandbox_pool: ConnectionPool, sandbox_credentials: Credentials, sandbox_schema: str, tmp_path: Path
+) -> Iterator[Start]:
+    """Starts the sandbox on the test's data; again, as after a crash."""
+    with ExitStack() as running:
+
+        def make() -> World:
+            app = App()
+            app.url = running.enter_context(WsgiServer(app)).url
+            objects = FolderObjects(
+                root=tmp_path / "objects", base_url="http://sandbox", key=b"secret", now=lambda: 1_800_000_000.0
+            )
+            made = Sandbox(
+                sandbox_pool,
+                credentials=sandbox_credentials,
+                clock=ClockFile(tmp_path / "clock.json", real_now=lambda: NOW),
+                notify_url=lambda: app.url,
+                sweep_url=lambda: app.url,
+                objects=objects,
+                slow_s=30,
+                schema=sandbox_schema,
+            )
+            servers = running.enter_context(SandboxServers(made))
+            gateway = MidtransGateway(url=servers.midtrans_url, server_key=sandbox_credentials.server_key)
+            running.enter_context(closing(gateway))
+            calls = httpx.Client(
+                transport=httpx.WSGITransport(app=made.controls()),
+                base_url="http://sandbox",
+            )
+            running.enter_context(calls)
+            return World(app=app, servers=servers, gateway=gateway, objects=objects, calls=calls)
+
+        yield make
+
+
+@pytest.fixture
+def world(start: Start) -> World:
+    return start()
+
+
+def test_a_payment_settles_the_order_and_sends_one_genuine_notification(world: World) -> None:
+    transaction_id = world.charge()
+    answer = world.pay()
+    assert answer.status_code == 200
+    assert answer.json() == {"order_id": "pay_1", "transaction_status": "settlement", "notifications": [200]}
+    assert world.status() == "settled"
+    (body,) = world.app.bodies
+    assert world.gateway.read_notification(body) == "pay_1"
+    assert {name: body[name] for name in ("transaction_id", "transaction_status", "status_code", "gross_amount")} == {
+        "transaction_id": transaction_id,
+        "transaction_status": "settlement",
+        "status_code": "200",
+        "gross_amount": "44000.00",
+    }
+    assert body["settlement_time"] == "2026-11-24 09:00:00"
+
+
+def test_duplicates_are_the_same_notification_again(world: World) -> None:
+    world.charge()
+    assert world.pay(duplicates=2).json()["notifications"] == [200, 200, 200]
+    first, second, third = world.app.bodies
+    assert first == second == third
+
+
+@pytest.mark.parametrize(("to", "code", "status"), [("expire", "202", "expired"), ("deny", "202", "failed")])
+def test_an_order_can_end_unpaid(world: World, to: str, code: str, status: str) -> None:
+    world.charge()
+    assert world.pay(transaction_status=to).status_code == 200
+    (body,) = world.app.bodies
+    assert world.gateway.read_notification(body) == "pay_1"
+    assert (body["transaction_status"], body["status_code"]) == (to, code)
+    assert world.status() == status
+
+
+def test_an_unknown_payment_is_not_found(world: World) -> None:
+    answer = world.pay("pay_nobody")
+    assert (answer.status_code, answer.json()["code"]) == (404, 404)
+    assert world.app.bodies == []
+
+
+@pytest.mark.parametrize("to", ["settlement", "expire", "deny"])
+def test_a_paid_order_does_not_move_again_and_nobody_is_notified(world: World, to: str) -> None:
+    world.charge()
+    world.pay()
+    answer = world.pay(transaction_status=to)
+    assert (answer.status_code, answer.json()["code"]) == (409, 409)
+    assert len(world.app.bodies) == 1
+    assert world.status() == "settled"
+
+
+def test_money_can_be_taken_back_by_a_refund(world: World) -> None:
+    world.charge()
+    world.pay()
+    assert world.pay(transaction_status="refund").status_code == 200
+    assert world.status() == "reversed"
+    assert world.gateway.read_notification(world.app.bodies[-1]) == "pay_1"
+
+
+def test_two_banks_can_deny_after_settlement(world: World) -> None:
+    world.charge(method=Method(type="bank_transfer", bank="permata"))
+    world.pay()
+    assert world.pay(transaction_status="deny").status_code == 200
+    assert world.status() == "failed"
+
+
+def test_an_order_whose_time_is_over_cannot_be_paid(world: World) -> None:
+    world.charge()
+    world.calls.post("/sandbox/clock", json={"advance_days": 1})
+    assert world.pay().status_code == 409
+    assert world.status() == "expired"
+
+
+def test_a_payment_made_twice_at_once_happens_once(world: World) -> None:
+    world.charge()
+    together = threading.Barrier(4)
+
+    def pay(_number: int) -> int:
+        together.wait(timeout=10)
+        return world.pay().status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(pay, range(4))) == [200, 409, 409, 409]
+    assert len(world.app.bodies) == 1
+
+
+def test_the_status_codes_that_came_back_are_told(world: World) -> None:
+    world.charge()
+    world.app.status = 503
+    assert world.pay(duplicates=1).json()["notifications"] == [503, 503]
+
+
+def test_a_notification_that_nobody_takes_leaves_the_order_paid(world: World) -> None:
+    world.charge()
+    world.app.url = "http://127.0.0.1:9"
+    assert world.pay().json()["notifications"] == [NO_ANSWER]
+    assert world.status() == "settled"
+
+
+def test_orders_messages_and_faults_are_there_after_a_restart(start: Start) -> None:
+    before = start()
+    transaction_id = before.charge()
+    before.servers.sandbox.inbox.deliver(channel="sms", to="+6281200000000", subject="", body="kode 1234")
+    before.servers.sandbox.faults.set("sms", "down", times=2)
+    before.calls.post("/sandbox/clock", json={"advance_days": 3})
+    after = start()
+    order = after.gateway.status("pay_1")
+    assert order is not None
+    assert order.transaction_id == transaction_id
+    assert [entry["body"] for entry in after.calls.get("/sandbox/inbox").json()] == ["kode 1234"]
+    assert after.calls.get("/sandbox/faults").json()["sms"] == {"mode": "down", "times": 2}
+    assert after.calls.get("/sandbox/clock").json() == {"date": "2026-11-27"}
+
+
+def test_the_inbox_is_newest_first_and_can_be_narrowed(world: World) -> None:
+    inbox = world.servers.sandbox.inbox
+    inbox.deliver(channel="sms", to="+6281200000001", subject="", body="one")
+    inbox.deliver(channel="email", to="Siti@Example.com", subject="Dua", body="two", repeat_key="<a>")
+    inbox.deliver(channel="whatsapp", to="+6281200000001", subject="x (id)", body="three")
+
+    def bodies(**query: str) -> list[str]:
+        return [entry["body"] for entry in world.calls.get("/sandbox/inbox", params=query).json()]
+
+    assert bodies() == ["three", "two", "one"]
+    assert bodies(to="+6281200000001") == bodies(to="6281200000001") == ["three", "one"]
+    assert bodies(to="6281200000001", channel="sms") == ["one"]
+    assert bodies(to="siti@example.com") == ["two"]
+    assert bodies(to="nobody@example.com") == []
+    assert world.calls.get("/sandbox/inbox?to=+6281200000001&channel=sms").json() == [
+        {"channel": "sms", "to": "+6281200000001", "subject": "", "body": "one", "at": "2026-11-24T02:00:00.000Z"}
+    ]
+
+
+def test_a_fault_lasts_for_so_many_calls(world: World) -> None:
+    answer = world.calls.post("/sandbox/faults", json={"provider": "payment", "mode": "down", "times": 2})
+    assert answer.json() == {"provider": "payment", "mode": "down", "times": 2}
+    stranger = httpx.get(f"{world.servers.midtrans_url}/v2/x/status", auth=("x", ""), trust_env=False)
+    assert stranger.status_code == 401, "a caller without the key meets no fault"
+    assert world.calls.get("/sandbox/faults").json()["payment"] == {"mode": "down", "times": 2}
+    world.servers.sandbox.faults.take("payment")
+    assert world.calls.get("/sandbox/faults").json()["payment"] == {"mode": "down", "times": 1}
+    world.servers.sandbox.faults.take("payment")
+    assert world.calls.get("/sandbox/faults").json()["payment"] == {"mode": "ok", "times": None}
+    assert world.status() is None
+
+
+def test_every_provider_has_a_fault_switch(world: World) -> None:
+    shown = world.calls.get("/sandbox/faults").json()
+    assert set(shown) == {"ekyc", "payment", "payout", "email", "sms", "whatsapp", "push"}
+    assert all(fault == {"mode": "ok", "times": None} for fault in shown.values())
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"provider": "bank", "mode": "down"}, "provider"),
+        ({"provider": "sms", "mode": "broken"}, "mode"),
+        ({"provider": "sms"}, "mode"),
+        ({"provider": "sms", "mode": "down", "times": 0}, "times"),
+        ({"provider": "sms", "mode": "down", "times": "2"}, "times"),
+        ({"provider": "sms", "mode": "down", "color": "red"}, "color"),
+    ],
+    ids=str,
+)
+def test_a_fault_that_makes_no_sense_names_the_field(world: World, body: Mapping[str, object], field: str) -> None:
+    answer = world.calls.post("/sandbox/faults", json=body)
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, 422, field)
+    assert field in answer.json()["message"]
+
+
+@pytest.mark.parametrize("body", [{"duplicates": -1}, {"duplicates": 21}, {"duplicates": True}], ids=str)
+def test_so_many_duplicates_are_refused(world: World, body: Mapping[str, object]) -> None:
+    world.charge()
+    answer = world.calls.post("/sandbox/payments/pay_1/pay", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (422, "duplicates")
+    assert world.status() == "pending"
+
+
+def test_the_date_moves_and_the_systems_clock_follows(world: World, tmp_path: Path) -> None:
+    assert world.calls.get("/sandbox/clock").json() == {"date": "2026-11-24"}
+    assert world.calls.post("/sandbox/clock", json={"advance_days": 30}).json() == {"date": "2026-12-24"}
+    assert world.calls.post("/sandbox/clock", json={"advance_days": 0}).json() == {"date": "2026-12-24"}
+    assert MovableClock(tmp_path / "clock.json").offset_days() == 30
+    assert world.calls.post("/sandbox/clock", json={"set": "2027-02-28"}).json() == {"date": "2027-02-28"}
+    assert world.calls.post("/sandbox/clock", json={"advance_days": 1}).json() == {"date": "2027-03-01"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, ""),
+        ({"advance_days": 1, "set": "2027-01-01"}, ""),
+        ({"advance_days": -1}, "advance_days"),
+        ({"advance_days": 1.5}, "advance_days"),
+        ({"advance_days": MAX_OFFSET_DAYS + 1}, "advance_days"),
+        ({"set": "2027-02-30"}, "set"),
+        ({"set": "2099-01-01"}, "set"),
+        ({"set": "1970-01-01"}, "set"),
+        ({"forward": 1}, "forward"),
+    ],
+    ids=str,
+)
+def test_a_date_that_makes_no_sense_leaves_the_clock(world: World, body: Mapping[str, object], field: str) -> None:
+    answer = world.calls.post("/sandbox/clock", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert world.calls.get("/sandbox/clock").json() == {"date": "2026-11-24"}
+
+
+def test_the_date_cannot_be_moved_too_far_in_many_steps(world: World) -> None:
+    world.calls.post("/sandbox/clock", json={"advance_days": MAX_OFFSET_DAYS})
+    assert world.calls.post("/sandbox/clock", json={"advance_days": 1}).status_code == 422
+
+
+def test_the_sweeps_answer_is_relayed(world: World) -> None:
+    answer = world.calls.post("/sandbox/sweep")
+    assert (answer.status_code, answer.json()) == (200, {"expired": 3})
+    world.app.status, world.app.answer = 500, b'{"code": "internal"}'
+    answer = world.calls.post("/sandbox/sweep")
+    assert (answer.status_code, answer.json()) == (500, {"code": "internal"})
+    world.app.url = "http://127.0.0.1:9"
+    assert world.calls.post("/sandbox/sweep").status_code == 502
+
+
+def test_a_documents_link_is_served_as_a_download_that_nobody_keeps(world: World) -> None:
+    world.objects.put("usr_1/doc_1", b"<script>", content_type="image/png")
+    url = world.objects.download_url("usr_1/doc_1", content_type="image/png", expires_in_s=60)
+    answer = world.calls.get(url)
+    assert (answer.status_code, answer.content, answer.headers["Content-Type"]) == (200, b"<script>", "image/png")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Disposition"] == "attachment"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert world.calls.get(url.replace("doc_1", "doc_2")).status_code == 403
+    assert world.calls.get(url.replace("type=image%2Fpng", "type=text%2Fhtml")).status_code == 403
+    world.objects.delete("usr_1/doc_1")
+    assert world.calls.get(url).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/sandbox/nothing", 404),
+        ("GET", "/sandbox/payments/pay_1/pay", 405),
+        ("DELETE", "/sandbox/faults", 405),
+        ("PUT", "/sandbox/clock", 405),
+        ("GET", "/sandbox/sweep", 405),
+        ("GET", "/sandbox/objects/usr_1/doc_1", 403),
+    ],
+)
+def test_what_does_not_exist_is_told_in_json(world: World, method: str, path: str, status: int) -> None:
+    answer = world.calls.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["code"] == status
+    assert answer.json()["message"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null", b"\xff"], ids=repr)
+def test_a_body_that_is_no_object_is_refused(world: World, content: bytes) -> None:
+    for path in ("/sandbox/faults", "/sandbox/clock", "/sandbox/payments/pay_1/pay"):
+        assert world.calls.post(path, content=content).status_code == 422
