@@ -73,7 +73,9 @@ class Find(Generic[R]):
 
     `where`: equality, a value of None meaning that the field has none. `at_least` and `below` bound the
     field in `order` (so one range at most). Records come ordered by (`order`, `id`), both reversed when
-    `descending`; `after` is the cursor of an earlier page of the same query.
+    `descending`; those that have no value in `order` are left out. `after` is the cursor of an earlier page
+    of the same query. ValueError or TypeError for a limit below 1, a field that is nested or not there, or a
+    value that is not of its field.
     """
 
     kind: type[R]
@@ -115,10 +117,14 @@ class Reader(Protocol):
 
 
 class Transaction(Reader, Protocol):
-    """Reads, then writes: a read after a write is a programming error (RuntimeError)."""
+    """Reads, then writes: a read after a write is a programming error (RuntimeError).
+
+    Writes happen at the commit, so Conflict and LookupError are raised by `transact`, where `work` cannot
+    catch them. ValueError or TypeError at once for a value that is not of its field, or holds a NUL.
+    """
 
     def insert(self, record: Record) -> None:
-        """Add a record. Conflict if its id or a unique value is taken (raised here or at the commit)."""
+        """Add a record. Conflict if its id or a unique value is taken."""
         ...
 
     def update(self, record: Record) -> None:
