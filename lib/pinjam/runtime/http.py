@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import functions_framework
 from flask import Request, Response
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import Map, Rule
@@ -31,6 +32,8 @@ UPLOAD_LIMIT_BYTES = FILE_LIMIT_BYTES + 16 * 1024
 """A whole upload: the largest file, and its wrapping."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 KEY = re.compile(r"[\x21-\x7e]{1,64}")
+PATH_VALUE = re.compile(r"[!-~]{1,64}")
+"""Whatever may be an id; anything else in a path names nothing."""
 ALWAYS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -41,7 +44,9 @@ ALWAYS = {
 def entry(api: Api) -> Callable[[Request], Response]:
     """An `Api` as a function for functions-framework, registered under the Api's name."""
     rules = Map(
-        [Rule(_rule(route), methods=[route.method], endpoint=route) for route in api.routes], strict_slashes=True
+        [Rule(_rule(route), methods=[route.method], endpoint=route) for route in api.routes],
+        strict_slashes=True,
+        merge_slashes=False,
     )
 
     def serve(request: Request) -> Response:
@@ -95,6 +100,8 @@ def _match(rules: Map, request: Request) -> tuple[Route | None, Mapping[str, str
         raise Problem(404, "path-not-found") from None
     except MethodNotAllowed as wrong:
         raise Problem(405, "method-not-allowed", allow=tuple(sorted(wrong.valid_methods or ()))) from None
+    if not all(PATH_VALUE.fullmatch(value) for value in path.values()):
+        raise Problem(404, "not-found")
     return route, path
 
 
@@ -190,7 +197,7 @@ def _body(route: Route, request: Request) -> BaseModel | None:
     except ValidationError as wrong:
         if any(one["type"] == "json_invalid" for one in wrong.errors(include_url=False, include_input=False)):
             raise Problem(400, "malformed-json") from None
-        raise Problem(422, "invalid-fields", fields=field_problems(wrong)) from None
+        raise Problem(422, "invalid-fields", fields=field_problems(wrong, from_json(text))) from None
 
 
 def _upload(request: Request) -> Upload:

@@ -1,5 +1,6 @@
 """Kinds of fields that several models share, with their limits."""
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -20,7 +21,21 @@ def _clean(text: str) -> str:
     return text.strip()
 
 
+NAME_SIGNS = frozenset(" .,'`-/()\u2019")
 Line = Annotated[str, AfterValidator(_clean)]
+
+
+def _name(text: str) -> str:
+    """A person's name as a card prints it: letters of any script, and the few signs that names have."""
+    text = " ".join(_clean(text).split(" "))
+    if not all(unicodedata.category(sign)[0] in "LM" or sign in NAME_SIGNS for sign in text):
+        raise ValueError("name-characters")
+    return text
+
+
+PersonName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_name)]
+ResourceId = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
+"""Whatever may be an id; whether there is such a thing is the use case's to say."""
 
 
 def _rfc3339(at: datetime) -> str:

@@ -3,19 +3,21 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.user import Locale
 from pinjam.runtime.composition import App
 from pinjam.runtime.models.documents import DocumentShown
-from pinjam.runtime.models.fields import Given, GivenRupiah, Instant, Line, Rupiah, Shown
+from pinjam.runtime.models.fields import Given, GivenRupiah, Instant, Line, PersonName, Rupiah, Shown
 from pinjam.services.borrowers import Borrower, credit_limit_of
 from pinjam.services.ports import Tokens
 
 
 def _email(text: str) -> str:
+    # Its tables take time to load, and most functions share this module but read no address.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
     try:
         return validate_email(text, check_deliverability=False, test_environment=True).normalized.lower()
     except EmailNotValidError:
@@ -43,7 +45,7 @@ class ConsentGiven(Given):
 class RegisterRequest(Given):
     """A sign-up."""
 
-    full_name: Annotated[Line, Field(min_length=1, max_length=100, examples=["Budi Santoso"])]
+    full_name: Annotated[PersonName, Field(examples=["Budi Santoso"])]
     email: Email
     phone: Annotated[str, Field(max_length=32, examples=["081234567890"], description="An Indonesian mobile number.")]
     nik: Annotated[str, Field(max_length=32, examples=["3171011508900001"], description="The KTP's 16 digits.")]
@@ -55,7 +57,7 @@ class RegisterRequest(Given):
 class LoginRequest(Given):
     """An e-mail address or a phone number, and the password."""
 
-    identifier: Annotated[str, Field(min_length=1, max_length=254)]
+    identifier: Annotated[Line, Field(min_length=1, max_length=254)]
     password: Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -70,13 +72,13 @@ class BankAccountGiven(Given):
 
     bank_code: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,20}$", examples=["bca"])]
     account_number: Annotated[str, Field(pattern=r"^[0-9]{6,20}$", examples=["1234567890"])]
-    account_name: Annotated[Line, Field(min_length=1, max_length=100)]
+    account_name: PersonName
 
 
 class ProfileChanges(Given):
     """What to change; what is left out stays."""
 
-    full_name: Annotated[Line, Field(min_length=1, max_length=100)] | None = None
+    full_name: PersonName | None = None
     locale: Locale | None = None
     monthly_income: GivenRupiah | None = None
     other_instalments: GivenRupiah | None = None

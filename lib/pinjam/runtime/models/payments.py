@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pinjam.domain.payment import Bank, Payment
 from pinjam.domain.payment import Method as PaymentMethod
-from pinjam.runtime.models.fields import Given, Instant, Paging, Rupiah, Shown
+from pinjam.runtime.models.fields import Given, Instant, Paging, ResourceId, Rupiah, Shown
 
 
 class BankTransfer(Given):
@@ -33,7 +33,7 @@ class Qris(Given):
 class PaymentRequest(Given):
     """A repayment to be started."""
 
-    loan_id: Annotated[str, Field(max_length=64)]
+    loan_id: ResourceId
     kind: Annotated[Literal["instalment"], Field(description="The oldest unpaid instalment, with its late fee.")]
     method: Annotated[BankTransfer | Qris, Field(discriminator="type")]
 
@@ -41,7 +41,7 @@ class PaymentRequest(Given):
 class PaymentQuery(Paging):
     """Which payments."""
 
-    loan_id: Annotated[str | None, Field(max_length=64)] = None
+    loan_id: ResourceId | None = None
 
 
 class MethodShown(Shown):
@@ -129,7 +129,7 @@ class MidtransNotification(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    order_id: Annotated[str, Field(max_length=64)]
+    order_id: ResourceId
     status_code: Annotated[str, Field(max_length=8)]
     gross_amount: Annotated[str, Field(max_length=32)]
     signature_key: Annotated[str, Field(max_length=256)]
