@@ -74,14 +74,15 @@ class Repaying:
         except Unavailable:
             self.store.transact(lambda tx: tx.update(replace(running, leased_until=None)))
             raise
-        opened = replace(
-            payment,
-            instructions=instructions,
-            transaction_id=order.transaction_id,
-            updated_at=self.clock.now(),
-        )
 
         def keep(tx: Transaction) -> Answered:
+            # The gateway may have told of the order meanwhile: what that posted stays.
+            opened = replace(
+                _payment(tx.get(Payment, payment.id)),
+                instructions=instructions,
+                transaction_id=order.transaction_id,
+                updated_at=self.clock.now(),
+            )
             record, answered = keyed.answer(running, opened)
             tx.update(opened)
             tx.update(record)
