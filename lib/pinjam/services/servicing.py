@@ -12,7 +12,7 @@ from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.disbursing import Disbursing
 from pinjam.services.errors import Denied
-from pinjam.services.ports import Clock, Unavailable
+from pinjam.services.ports import Clock, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.repaying import OPEN_FOR, Repaying
 from pinjam.services.store import Contention, Find, Record, Store, Transaction
@@ -90,9 +90,13 @@ class Servicing:
             kind=Loan, where={"status": LoanStatus.APPROVED}, order="offer_expires_on", below=today, limit=BATCH
         )
         for loan in self._each(query):
-            swept.offers_expired += self.store.transact(
-                lambda tx, loan_id=loan.id: self._expire(tx, loan_id, today, actor)  # type: ignore[misc]  # bound here
-            )
+            try:
+                swept.offers_expired += self.store.transact(
+                    lambda tx, loan_id=loan.id: self._expire(tx, loan_id, today, actor)  # type: ignore[misc]  # bound
+                )
+            except Contention as fault:
+                swept.faults += 1
+                log.warning("offer-expiry-failed", extra={"loan": loan.id, "fault": str(fault)})
 
     def _expire(self, tx: Transaction, loan_id: str, today: date, actor: Actor) -> int:
         loan = tx.get(Loan, loan_id)
@@ -118,7 +122,7 @@ class Servicing:
             try:
                 self.repaying.check(payment.id, actor=actor)
                 swept.payments_checked += 1
-            except (Denied, Unavailable, Contention) as fault:
+            except (Denied, Refused, Unavailable, Contention) as fault:
                 swept.faults += 1
                 log.warning("payment-check-failed", extra={"payment": payment.id, "fault": str(fault)})
 
@@ -142,9 +146,14 @@ class Servicing:
         farthest = today - timedelta(days=MILESTONES[0][0]) + timedelta(days=1)
         query = Find(kind=Loan, where={"status": LoanStatus.ACTIVE}, order="next_due_on", below=farthest, limit=BATCH)
         for loan in self._each(query):
-            events = self.store.transact(
-                lambda tx, loan_id=loan.id: self._remind_of(tx, loan_id, today, actor)  # type: ignore[misc]  # bound here
-            )
+            try:
+                events = self.store.transact(
+                    lambda tx, loan_id=loan.id: self._remind_of(tx, loan_id, today, actor)  # type: ignore[misc]  # bound
+                )
+            except Contention as fault:
+                swept.faults += 1
+                log.warning("reminder-failed", extra={"loan": loan.id, "fault": str(fault)})
+                continue
             self.outbox.publish(*events)
             swept.reminders += len(events)
 
@@ -163,7 +172,13 @@ class Servicing:
             return ()
         tx.insert(Consumption(id=marker, consumed_at=self.clock.now()))
         event = self.recorder.event(
-            tx, "instalment-reminder", subject=loan.id, actor=actor, user_id=loan.user_id, milestone=name
+            tx,
+            "instalment-reminder",
+            subject=loan.id,
+            actor=actor,
+            user_id=loan.user_id,
+            milestone=name,
+            due_date=loan.next_due_on.isoformat(),
         )
         return (event,)
 

@@ -43,7 +43,7 @@ class Tale:
 
 
 def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None:
-    """What to tell the borrower of this event; None if its subject is gone."""
+    """What to tell the borrower of this event; None if its subject is gone, or no longer worth telling."""
     facts: dict[str, str] = {"name": user.full_name}
     data: dict[str, str] = {}
     if event.topic == "user-verified":
@@ -53,7 +53,11 @@ def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None
     if loan is None:
         return None
     data["loan_id"] = loan.id
+    if event.topic == "instalment-reminder" and event.data["due_date"] != _due_on(loan):
+        return None  # Paid since: a reminder that comes late must not ask for the next instalment, or for nothing.
     facts |= _loan_facts(loan, user.locale, today)
+    if event.topic == "loan-disbursed":
+        facts["due_date"] = day(loan.instalments[0].due_date, user.locale)
     if event.topic in ("payment-settled", "payment-reversed"):
         payment = tx.get(Payment, event.subject)
         if payment is None:
@@ -67,6 +71,10 @@ def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None
 def day(on: date, locale: Locale) -> str:
     """A date as people write it, e.g. 22 Nov 2026; in letters that a text message can carry."""
     return f"{on.day} {MONTHS[locale][on.month - 1]} {on.year}"
+
+
+def _due_on(loan: Loan) -> str | None:
+    return loan.next_due_on.isoformat() if loan.next_due_on else None
 
 
 def _kind(event: Event, loan: Loan, *, surplus: bool) -> str:
