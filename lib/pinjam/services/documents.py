@@ -12,7 +12,7 @@ from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import Kyc, User, UserStatus
 from pinjam.domain.verification import attempts_left, move_user
 from pinjam.services.borrowers import documents_of, known
-from pinjam.services.errors import Invalid, NotFound, StateForbids, TooMany
+from pinjam.services.errors import Denied, Invalid, NotFound, StateForbids, TooMany
 from pinjam.services.ports import Clock, Ids, ObjectStore, Paper, PaperReader, UnreadablePaper
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.store import Conflict, Find, Page, Store, Transaction
@@ -54,6 +54,10 @@ class Documents:
         except Conflict:
             # The same file, sent twice at the same moment: the other one is kept.
             document, events = self.store.transact(lambda tx: self._keep(tx, new, actor))
+        except Denied:
+            if earlier is None:
+                self.objects.delete(new.object_key)  # Nobody would ever find, or erase, what no row names.
+            raise
         if document.id != new.id and earlier is None:
             self.objects.delete(new.object_key)
         self.outbox.publish(*events)
