@@ -10,6 +10,9 @@ from pinjam.services.ports import Clock, Vault
 from pinjam.services.recording import Actor, Recorder, last_record
 from pinjam.services.store import Store, Transaction
 
+NAME_HELD = {UserStatus.VERIFIED: "name-fixed", UserStatus.VERIFYING: "verification-running"}
+"""Why a name cannot change, by the borrower's status."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBankAccount:
@@ -55,7 +58,7 @@ class Profiles:
         """Change what is given and nothing else.
 
         StateForbids `name-fixed` for another name once the identity is proven, because the name is then
-        what the identity card says.
+        what the identity card says; `verification-running` while it is being proven for the name as it is.
         """
 
         def work(tx: Transaction) -> Borrower:
@@ -63,8 +66,8 @@ class Profiles:
             documents, loans = documents_of(tx, user_id), loans_of(tx, user_id)
             previous = last_record(tx, user_id)
             name = changes.get("full_name")
-            if name is not None and name != user.full_name and user.status is UserStatus.VERIFIED:
-                raise StateForbids("name-fixed")
+            if name is not None and name != user.full_name and user.status in NAME_HELD:
+                raise StateForbids(NAME_HELD[user.status])
             changed = self._changed(user, changes)
             tx.update(changed)
             self.recorder.audit(
