@@ -1,6 +1,8 @@
 """Log in, stay in, log out."""
 
+import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 from pinjam.domain.phone import InvalidPhone, parse_phone
 from pinjam.domain.user import User
@@ -8,9 +10,6 @@ from pinjam.services.borrowers import Borrower, gather
 from pinjam.services.errors import TooMany, Unauthenticated
 from pinjam.services.ports import Accounts, Tokens, TooManyAttempts, WrongCredentials
 from pinjam.services.store import Find, Store
-
-NOBODY = "nobody@unknown.invalid"
-"""Stands in for an unknown phone number, so that the identity provider does the same work for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +24,10 @@ class Sessions:
 
         Unauthenticated alike for an unknown identifier and a wrong password; TooMany when guessed at.
         """
-        user = self._find(identifier)
+        field, value = _read(identifier)
+        user = self._find(field, value)
         try:
-            tokens = self.accounts.sign_in(email=user.email if user else NOBODY, password=password)
+            tokens = self.accounts.sign_in(email=user.email if user else _stand_in(value), password=password)
         except WrongCredentials:
             raise Unauthenticated from None
         except TooManyAttempts as too_many:
@@ -47,13 +47,26 @@ class Sessions:
         """End every session of this borrower."""
         self.accounts.revoke(user_id)
 
-    def _find(self, identifier: str) -> User | None:
-        if "@" in identifier:
-            field, value = "email", identifier.strip().lower()
-        else:
-            try:
-                field, value = "phone", parse_phone(identifier)
-            except InvalidPhone:
-                return None
+    def _find(self, field: str, value: str) -> User | None:
+        if "\0" in value:
+            return None  # No store keeps one, nor takes it in a question.
         page = self.store.read(lambda tx: tx.find(Find(kind=User, where={field: value}, limit=1)))
         return page.items[0] if page.items else None
+
+
+def _read(identifier: str) -> tuple[Literal["email", "phone"], str]:
+    """Which field an identifier is looked for in, and its one spelling there."""
+    if "@" in identifier:
+        return "email", identifier.strip().lower()
+    try:
+        return "phone", parse_phone(identifier)
+    except InvalidPhone:
+        return "phone", identifier.strip()
+
+
+def _stand_in(value: str) -> str:
+    """An address for an unknown identifier, so that the identity provider does the same work for it.
+
+    Each has its own: one for all would soon be locked, and the lock would tell the unknown from the known.
+    """
+    return f"{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:32]}@unknown.invalid"
