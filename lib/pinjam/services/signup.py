@@ -1,5 +1,6 @@
 """Sign-up: a borrower with unique e-mail, phone and NIK, and an account to log in with."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -9,8 +10,17 @@ from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.trail import AuditRecord
 from pinjam.domain.user import Consent, Locale, User, UserStatus
 from pinjam.services.borrowers import Borrower
-from pinjam.services.errors import Invalid, StateForbids
-from pinjam.services.ports import AccountExists, Accounts, Clock, Ids, Tokens, Vault, WrongCredentials
+from pinjam.services.errors import Invalid, StateForbids, TooMany
+from pinjam.services.ports import (
+    AccountExists,
+    Accounts,
+    Clock,
+    Ids,
+    Tokens,
+    TooManyAttempts,
+    Vault,
+    WrongCredentials,
+)
 from pinjam.services.recording import Actor, Recorder, last_record
 from pinjam.services.store import Conflict, Find, Store, Transaction
 
@@ -45,19 +55,21 @@ class Registration:
 
         Our row comes first, because it holds what must be unique; a crash before the account exists
         leaves a row that the repetition of the same sign-up completes. Invalid for a bad phone or NIK;
-        StateForbids `already-registered` when e-mail, phone or NIK is taken.
+        StateForbids `already-registered` when e-mail, phone or NIK is taken; TooMany when an unfinished
+        sign-up's password is guessed at.
         """
         user = self._claim(self._new_user(form), request_id=request_id)
-        try:
+        # The crash may have come after the account was made: then whoever knows its password may go on.
+        with suppress(AccountExists):
             self.accounts.create(uid=user.id, email=user.email, password=form.password)
-        except AccountExists:
-            # The crash came after the account was made: whoever knows its password may go on.
-            try:
-                self.accounts.sign_in(email=user.email, password=form.password)
-            except WrongCredentials:
-                raise StateForbids("already-registered") from None
+        try:
+            tokens = self.accounts.sign_in(email=user.email, password=form.password)
+        except WrongCredentials:
+            raise StateForbids("already-registered") from None
+        except TooManyAttempts as too_many:
+            raise TooMany(too_many.retry_after_s, "too-many-attempts") from None
+        # Last, so that a repetition completes a sign-up that died anywhere before.
         user = self._complete(user, request_id=request_id)
-        tokens = self.accounts.sign_in(email=user.email, password=form.password)
         return Borrower(user=user, documents=(), loans=()), tokens
 
     def _new_user(self, form: SignUp) -> User:
