@@ -40,7 +40,9 @@ class AesVault:
         version, _, text = sealed.partition(".")
         try:
             body = base64.urlsafe_b64decode(text)
-            if version != VERSION or len(body) <= NONCE_BYTES:
+            # Decoding passes over foreign characters and loose bits: only the one true spelling is unchanged.
+            genuine = base64.urlsafe_b64encode(body).decode() == text
+            if version != VERSION or len(body) <= NONCE_BYTES or not genuine:
                 raise ValueError("not a sealed value")
             return self._cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], _binding(owner, field)).decode()
         except InvalidTag:
