@@ -18,7 +18,7 @@ class PillowPapers:
     """JPEG, PNG and PDF, judged by content."""
 
     def read(self, content: bytes, *, pdf_allowed: bool) -> Paper:
-        """The paper. UnreadablePaper `file-empty`, `file-type`, `picture-broken` or `picture-too-large`."""
+        """The paper. UnreadablePaper `file-empty`, `file-type`, `file-broken` or `picture-too-large`."""
         if not content:
             raise UnreadablePaper("file-empty")
         if content.startswith(b"%PDF-"):
@@ -37,7 +37,8 @@ def _picture(content: bytes, *, allowed: str) -> Paper:
             picture = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
             if picture.width * picture.height > MOST_PIXELS:
                 raise UnreadablePaper("picture-too-large", {"max": MOST_PIXELS})
-            kind: Literal["JPEG", "PNG"] = "JPEG" if picture.format == "JPEG" else "PNG"
+            # A JPEG with more pictures behind the first, as many phones make it, calls itself MPO.
+            kind: Literal["JPEG", "PNG"] = "PNG" if picture.format == "PNG" else "JPEG"
             # The camera's turn is in the metadata that goes: turn the pixels instead.
             upright = ImageOps.exif_transpose(picture)
     except UnidentifiedImageError:
