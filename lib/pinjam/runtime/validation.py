@@ -1,5 +1,8 @@
 """pydantic's errors in the API's words. The value itself is never repeated: it may be personal."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import ValidationError
 
 from pinjam.domain.pricing import FieldProblem
@@ -25,8 +28,12 @@ CODES = {
 LIMITS = ("min_length", "max_length", "gt", "ge", "lt", "le", "expected", "expected_tags")
 
 
-def field_problems(wrong: ValidationError) -> tuple[FieldProblem, ...]:
-    """Each field at fault, its code, and the limit that it missed."""
+def field_problems(wrong: ValidationError, given: Any = None) -> tuple[FieldProblem, ...]:
+    """Each field at fault, its code, and the limit that it missed.
+
+    `given` is the input where it is nested: pydantic puts the tag of a union's member into the path of a
+    field, but the client sent no such field.
+    """
     problems = []
     for one in wrong.errors(include_url=False, include_input=False):
         context = one.get("ctx", {})
@@ -35,7 +42,7 @@ def field_problems(wrong: ValidationError) -> tuple[FieldProblem, ...]:
         code = CODES.get(one["type"], "wrong-type")
         if one["type"] == "value_error" and isinstance(context.get("error"), ValueError):
             code = _own_code(context["error"])
-        problems.append(FieldProblem(field=_name(one["loc"]), code=code, params={"limit": limit}))
+        problems.append(FieldProblem(field=_name(_path(one["loc"], given)), code=code, params={"limit": limit}))
     return tuple(problems)
 
 
@@ -43,6 +50,18 @@ def _own_code(error: ValueError) -> str:
     """A validator of ours raises ValueError with the code as its text; a library's text is not repeated."""
     text = str(error)
     return text if text.replace("-", "").isalpha() and text.islower() else "invalid"
+
+
+def _path(location: tuple[int | str, ...], given: Any) -> tuple[int | str, ...]:
+    """The location without the parts that are not in what was given; its last part may be missing there."""
+    path: list[int | str] = []
+    for part in location[:-1]:
+        if isinstance(given, Mapping) and part not in given:
+            continue
+        if given is not None:
+            given = given[part]
+        path.append(part)
+    return (*path, *location[-1:])
 
 
 def _name(location: tuple[int | str, ...]) -> str:
