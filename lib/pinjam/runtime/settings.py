@@ -121,6 +121,7 @@ class Settings:
             for name in EMULATOR_VARIABLES:
                 if environment.get(name):
                     raise SettingsError(f"{name} is set; the gcp profile does not run against emulators")
+        if profile != "local":
             return cls(dict(environment))
         beside = Path(environment.get("PINJAM_STATE", ".local")) / "system.json"
         try:
