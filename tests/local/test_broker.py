@@ -167,10 +167,15 @@ def test_the_last_failure_makes_a_dead_letter_that_can_be_driven_again(
     assert (letter.message_id, letter.subscription, letter.attempts) == (message_id, "notify", 3)
     assert str(letter.last_error).startswith("HTTP 503")
     assert [record.levelname for record in caplog.records if record.message == "broker.dead_letter"] == ["ERROR"]
+    broker.publish("loan-decided", [message()])
+    assert broker.wait_until_quiet(QUIET_S)
+    assert len(setting.functions.calls) == 4
+    assert len(broker.dead_letters()) == 1
+    setting.functions.statuses = {"notify": [500]}
     assert broker.redrive() == 1
     assert broker.wait_until_quiet(QUIET_S)
     assert broker.dead_letters() == []
-    assert len(setting.functions.calls) == 4
+    assert len(setting.functions.calls) == 6
 
 
 def test_a_function_that_is_away_is_tried_again(setting: Setting) -> None:

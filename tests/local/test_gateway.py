@@ -15,7 +15,7 @@ from werkzeug.test import Client, TestResponse
 
 from pinjam.local.gateway import MAX_BODY_BYTES, create_gateway, mount
 from pinjam.local.gateway_jwt import SKEW_S, JwtCheck
-from pinjam.local.gateway_routes import BadPath, normalise
+from pinjam.local.gateway_routes import BadPath, NotDefined, Routes, normalise
 from pinjam.local.servers import WsgiServer
 from pinjam.services.ports import Unavailable
 
@@ -144,6 +144,11 @@ def refusal(answer: TestResponse) -> tuple[int, str]:
 )
 def test_a_path_outside_the_document_does_not_exist(gateway: Gateway, path: str) -> None:
     assert refusal(gateway.get(path)) == (404, "The current request is not defined by this API.")
+
+
+def test_a_variable_segment_is_never_empty() -> None:
+    with pytest.raises(NotDefined):
+        Routes({"paths": {"/{id}": {"get": operation("loans")}}}).match("GET", "/")
 
 
 def test_a_method_outside_the_document_is_refused_before_the_token_is_asked_for(gateway: Gateway) -> None:

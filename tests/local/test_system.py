@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import httpx
@@ -14,13 +14,17 @@ import pytest
 
 from pinjam.adapters.firebase_auth import FirebaseAccounts
 from pinjam.adapters.pubsub import PubSubPublisher
+from pinjam.domain.nik import parse_nik
 from pinjam.domain.trail import Event
+from pinjam.local.__main__ import WELCOME
 from pinjam.local.broker import PushSettings
 from pinjam.local.functions import load_functions
 from pinjam.local.scheduler import Scheduler
 from pinjam.local.servers import PortInUse, WsgiServer
 from pinjam.local.state import AlreadyRunning, StateLock, read_secrets, write_private
 from pinjam.local.system import LocalSystem, MissingFile
+from pinjam.runtime import composition
+from pinjam.runtime.models.identity import RegisterRequest
 from pinjam.runtime.settings import Settings
 
 WAIT_S = 30
@@ -92,6 +96,7 @@ def system(repository: Path, state: Path) -> Iterator[LocalSystem]:
         state, 0, repository=repository, push=PushSettings(first_pause_s=0.01, deliveries=2), durable=False
     ) as running:
         yield running
+    assert composition._current is None
 
 
 @pytest.fixture
@@ -308,6 +313,12 @@ def test_the_program_says_where_it_runs_and_a_signal_to_all_its_processes_ends_i
     assert "Traceback" not in complaints
     assert process.returncode == 0
     assert not (tmp_path / "system.json").exists()
+
+
+def test_the_sign_up_that_the_program_suggests_is_a_valid_one() -> None:
+    said = WELCOME.format(url="http://127.0.0.1:8080", seconds=1.0, state="/state")
+    suggested = RegisterRequest.model_validate_json(said.partition("-d '")[2].partition("'")[0])
+    assert parse_nik(suggested.nik, today=date(2026, 1, 1)).gender == "female"
 
 
 @pytest.mark.usefixtures("system")

@@ -20,7 +20,7 @@ DEFAULT_PORT = 8080
 _PASSED_ON = ("PINJAM_CORS_ORIGINS",)
 _PORTS = 65536
 
-_WELCOME = """
+WELCOME = """
   Pinjam runs on {url}   (ready in {seconds:.1f} s; Ctrl-C stops it)
 
     API reference    {url}/docs
@@ -33,7 +33,7 @@ _WELCOME = """
 
     curl -s {url}/api/auth/register -H 'Content-Type: application/json' -d '{{
       "full_name": "Siti Rahmawati", "email": "siti@example.com", "phone": "081234567890",
-      "nik": "3171234567900001", "password": "correct horse battery",
+      "nik": "3171234507900001", "password": "correct horse battery",
       "consent": {{"terms_version": "1", "privacy_version": "1"}}}}'
 """
 
@@ -49,6 +49,7 @@ def main(environment: Mapping[str, str]) -> int:
         return _fail(f"PORT is {port!r}; it must be a port's number.")
     logs.configure()
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # It warns of its own deprecated attribute at each login.
     started = time.perf_counter()
     system = LocalSystem(
         state, int(port), overrides={name: environment[name] for name in _PASSED_ON if name in environment}
@@ -59,7 +60,7 @@ def main(environment: Mapping[str, str]) -> int:
         return _fail(str(error))
     try:
         seconds = time.perf_counter() - started
-        _say(_WELCOME.format(url=system.url, seconds=seconds, state=state.absolute()))
+        _say(WELCOME.format(url=system.url, seconds=seconds, state=state.absolute()))
         stop.wait()
         _say("  Stopping.")
     finally:
