@@ -148,6 +148,16 @@ def test_a_repeat_is_treated_as_the_provider_treats_it(sandbox: SandboxServers, 
     assert inbox(sandbox, line) == [line.sees] * line.copies_of_a_repeat
 
 
+@pytest.mark.parametrize(("line", "shown"), [(EMAIL, "first"), (PUSH, "second")], ids=["email", "push"])
+def test_of_a_repeat_a_mailbox_keeps_the_first_and_a_device_shows_the_last(
+    sandbox: SandboxServers, connect: Connect, line: Line, shown: str
+) -> None:
+    messenger = connect(line)
+    for body in ("first", "second"):
+        messenger.send(message(line, body=body))
+    assert [body for _, body in inbox(sandbox, line)] == [shown]
+
+
 @EACH_LINE
 def test_another_message_is_never_taken_for_a_repeat(sandbox: SandboxServers, connect: Connect, line: Line) -> None:
     messenger = connect(line)

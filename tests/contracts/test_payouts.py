@@ -15,7 +15,12 @@ from pinjam.services.ports import Payout, PayoutGateway, Refused, Unavailable
 
 
 def pay_out(
-    gateway: PayoutGateway, *, payout_id: str = "loan_1-1", amount: int = 2_970_000, account: str = "1234567890"
+    gateway: PayoutGateway,
+    *,
+    payout_id: str = "loan_1-1",
+    amount: int = 2_970_000,
+    account: str = "1234567890",
+    notes: str = "Pinjaman loan_1",
 ) -> Payout:
     return gateway.pay_out(
         payout_id=payout_id,
@@ -23,7 +28,7 @@ def pay_out(
         bank_code="bca",
         account_number=account,
         account_name="SITI AMINAH",
-        notes="Pinjaman loan_1",
+        notes=notes,
     )
 
 
@@ -63,7 +68,7 @@ def test_a_payout_is_paid_and_can_be_looked_up(gateway: PayoutGateway) -> None:
 
 
 def test_asking_again_sends_nothing_more(sandbox: SandboxServers, gateway: PayoutGateway) -> None:
-    assert pay_out(gateway) == pay_out(gateway)
+    assert pay_out(gateway) == pay_out(gateway, notes="in other words")
     assert paid_in_all(sandbox) == [2_970_000]
 
 
