@@ -13,6 +13,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 from wsgiref.types import WSGIApplication
 
 import jwt
@@ -28,6 +29,7 @@ from pinjam.local.identity_accounts import Account, IdentityAccounts, IdentityEr
 ID_TOKEN_LIFE_S = 3600
 JWKS_PATH = "/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
 MIN_PASSWORD = 6
+_Call: TypeAlias = Callable[[Mapping[str, object]], dict[str, object]]
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -114,6 +116,26 @@ class _Calls:
     def __init__(self, accounts: IdentityAccounts, tokens: TokenIssuer) -> None:
         self._accounts = accounts
         self._tokens = tokens
+
+    def own(self) -> Mapping[str, _Call]:
+        """By path, what any holder of the API key may call."""
+        return {
+            "/v1/accounts:signInWithPassword": self.sign_in,
+            "/v1/accounts:lookup": self.lookup_own,
+            "/v1/accounts:update": self.update_own,
+            "/v1/accounts:delete": self.delete_own,
+            "/v1/token": self.refresh,
+        }
+
+    def managing(self) -> Mapping[str, _Call]:
+        """By path, what only the project's admin may call."""
+        accounts = "/v1/projects/<named>/accounts"
+        return {
+            accounts: self.create,
+            f"{accounts}:lookup": self.lookup,
+            f"{accounts}:update": self.update,
+            f"{accounts}:delete": self.delete,
+        }
 
     def create(self, body: Mapping[str, object]) -> dict[str, object]:
         account = self._accounts.create(
@@ -245,7 +267,7 @@ def create_identity(
     app = Flask("identity")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
 
-    def with_key(call: Callable[[Mapping[str, object]], dict[str, object]]) -> Callable[[], Response]:
+    def with_key(call: _Call) -> Callable[[], Response]:
         def view() -> Response:
             if not hmac.compare_digest(request.args.get("key", "").encode(), api_key.encode()):
                 raise IdentityError("API key not valid. Please pass a valid API key.")
@@ -253,7 +275,7 @@ def create_identity(
 
         return view
 
-    def as_admin(call: Callable[[Mapping[str, object]], dict[str, object]]) -> Callable[[str], Response]:
+    def as_admin(call: _Call) -> Callable[[str], Response]:
         def view(named: str) -> Response:
             sent = request.headers.get("Authorization", "")
             if named != project or not hmac.compare_digest(sent.encode(), f"Bearer {admin_token}".encode()):
@@ -262,21 +284,9 @@ def create_identity(
 
         return view
 
-    for path, call in (
-        ("/v1/accounts:signInWithPassword", calls.sign_in),
-        ("/v1/accounts:lookup", calls.lookup_own),
-        ("/v1/accounts:update", calls.update_own),
-        ("/v1/accounts:delete", calls.delete_own),
-        ("/v1/token", calls.refresh),
-    ):
+    for path, call in calls.own().items():
         app.add_url_rule(path, endpoint=path, view_func=with_key(call), methods=["POST"])
-    for verb, call in (
-        ("", calls.create),
-        (":lookup", calls.lookup),
-        (":update", calls.update),
-        (":delete", calls.delete),
-    ):
-        path = f"/v1/projects/<named>/accounts{verb}"
+    for path, call in calls.managing().items():
         app.add_url_rule(path, endpoint=path, view_func=as_admin(call), methods=["POST"])
     app.add_url_rule(JWKS_PATH, endpoint="jwks", view_func=lambda: _jwks(key))
     app.register_error_handler(IdentityError, _refused)
