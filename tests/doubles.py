@@ -1,0 +1,295 @@
+"""Adapters of ports that are other people's services, in memory: small, honest, and without waiting.
+
+`tests/test_doubles.py` holds them to the ports' contracts. `down` makes a service give no answer.
+"""
+
+import itertools
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from pinjam.domain.notification import Channel
+from pinjam.domain.payment import Instructions, Method
+from pinjam.domain.trail import Event
+from pinjam.domain.user import CheckName, KycCheck
+from pinjam.services.ports import (
+    AccountExists,
+    ForgedNotification,
+    IdentityClaim,
+    Message,
+    Order,
+    OrderStatus,
+    Payout,
+    Refused,
+    Tokens,
+    TooManyAttempts,
+    Unavailable,
+    WrongCredentials,
+)
+
+MOST_FAILURES = 10
+QRIS_MAX = 10_000_000
+CHECKS: tuple[CheckName, ...] = ("nik", "name", "birth_date", "selfie", "liveness")
+
+
+class NumberedIds:
+    """`ports.Ids` that count, so that a test can tell which came first."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def new(self, prefix: str) -> str:
+        return f"{prefix}_{next(self._numbers):026}"
+
+
+class Service:
+    """What all of these can be: down."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.calls = 0
+
+    def _reach(self) -> None:
+        self.calls += 1
+        if self.down:
+            raise Unavailable("a service", "down")
+
+
+class MemoryAccounts(Service):
+    """`ports.Accounts` and `ports.TokenVerifier`: an ID token is `id:<uid>`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uids: dict[str, str] = {}
+        self.passwords: dict[str, str] = {}
+        self.asked: list[str] = []
+        self._failures: dict[str, int] = {}
+        self._sessions: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+
+    def create(self, *, uid: str, email: str, password: str) -> None:
+        self._reach()
+        if len(password) < 6:
+            raise Refused("identity", "WEAK_PASSWORD")
+        if uid in self.uids.values() or email.lower() in self.uids:
+            raise AccountExists
+        self.uids[email.lower()] = uid
+        self.passwords[uid] = password
+
+    def sign_in(self, *, email: str, password: str) -> Tokens:
+        self._reach()
+        address = email.lower()
+        self.asked.append(address)
+        if self._failures.get(address, 0) >= MOST_FAILURES:
+            raise TooManyAttempts(60)
+        uid = self.uids.get(address)
+        if uid is None or not password or self.passwords[uid] != password:
+            self._failures[address] = self._failures.get(address, 0) + 1
+            raise WrongCredentials
+        return self._session(uid)
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        self._reach()
+        uid = self._sessions.get(refresh_token)
+        if uid is None:
+            raise WrongCredentials
+        return self._session(uid)
+
+    def revoke(self, uid: str) -> None:
+        self._reach()
+        self._sessions = {token: owner for token, owner in self._sessions.items() if owner != uid}
+
+    def verify(self, id_token: str) -> Mapping[str, object]:
+        self._reach()
+        scheme, _, uid = id_token.partition(":")
+        if scheme != "id" or uid not in self.passwords:
+            raise WrongCredentials
+        email = next(address for address, owner in self.uids.items() if owner == uid)
+        return {"sub": uid, "user_id": uid, "email": email}
+
+    def _session(self, uid: str) -> Tokens:
+        refresh_token = f"refresh-{next(self._numbers)}"
+        self._sessions[refresh_token] = uid
+        return Tokens(id_token=f"id:{uid}", refresh_token=refresh_token, expires_in=3600)
+
+
+class MemoryPayments(Service):
+    """`ports.PaymentGateway`. A genuine notification is `{"order_id": …, "signature_key": "genuine"}`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.orders: dict[str, Order] = {}
+        self.refusing = False
+        self._opened: dict[str, tuple[int, Method, Instructions]] = {}
+        self._numbers = itertools.count(1)
+
+    def charge(
+        self, *, order_id: str, amount: int, method: Method, expires_at: datetime, now: datetime
+    ) -> tuple[Order, Instructions]:
+        self._reach()
+        assert expires_at > now
+        if self.refusing or (method.type == "qris" and amount > QRIS_MAX):
+            raise Refused("payments", "400")
+        if method.type == "bank_transfer" and method.bank is None:
+            raise Refused("payments", "bank-missing")
+        opened = self._opened.setdefault(order_id, (amount, method, _instructions(order_id, method, expires_at)))
+        if opened[:2] != (amount, method):
+            raise Refused("payments", "406")
+        order = Order(order_id=order_id, transaction_id=f"tx-{order_id}", status="pending", amount=amount)
+        return self.orders.setdefault(order_id, order), opened[2]
+
+    def status(self, order_id: str) -> Order | None:
+        self._reach()
+        if self.refusing:
+            raise Refused("payments", "401")
+        return self.orders.get(order_id)
+
+    def cancel(self, order_id: str) -> None:
+        self._reach()
+        order = self.orders.get(order_id)
+        if order is not None and order.status == "pending":
+            self.move(order_id, "expired")
+
+    def read_notification(self, body: Mapping[str, object]) -> str:
+        if body.get("signature_key") != "genuine":
+            raise ForgedNotification
+        order_id = body.get("order_id")
+        if not isinstance(order_id, str):
+            raise ValueError("order_id")  # noqa: TRY004 - as the port says
+        return order_id
+
+    def move(self, order_id: str, status: OrderStatus, *, amount: int | None = None) -> None:
+        """What happened at the bank."""
+        order = self.orders[order_id]
+        self.orders[order_id] = replace(order, status=status, amount=order.amount if amount is None else amount)
+
+
+def _instructions(order_id: str, method: Method, expires_at: datetime) -> Instructions:
+    if method.type == "qris":
+        return Instructions(expires_at=expires_at, qr_string=f"qr-{order_id}")
+    if method.bank == "mandiri":
+        return Instructions(expires_at=expires_at, biller_code="70012", bill_key="1")
+    return Instructions(expires_at=expires_at, va_number="8808")
+
+
+class MemoryPayouts(Service):
+    """`ports.PayoutGateway`. `outcome` is what becomes of payouts that are new; `move` changes one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcome: Payout = Payout(reference="", status="completed")
+        self.refusing = False
+        self.payouts: dict[str, Payout] = {}
+        self.sent: dict[str, dict[str, object]] = {}
+
+    def pay_out(
+        self, *, payout_id: str, amount: int, bank_code: str, account_number: str, account_name: str, notes: str
+    ) -> Payout:
+        self._reach()
+        if self.refusing or amount < 1:
+            raise Refused("payouts", "400")
+        if payout_id not in self.payouts:
+            self.payouts[payout_id] = replace(self.outcome, reference=f"ref-{payout_id}")
+            self.sent[payout_id] = {
+                "amount": amount,
+                "bank_code": bank_code,
+                "account_number": account_number,
+                "account_name": account_name,
+                "notes": notes,
+            }
+        return self.payouts[payout_id]
+
+    def status(self, reference: str) -> Payout:
+        self._reach()
+        for payout in self.payouts.values():
+            if payout.reference == reference:
+                return payout
+        raise Refused("payouts", "404")
+
+    @property
+    def paid(self) -> list[object]:
+        """The amounts that left for good."""
+        return [
+            self.sent[payout_id]["amount"] for payout_id, payout in self.payouts.items() if payout.status == "completed"
+        ]
+
+
+class MemoryIdentityCheck(Service):
+    """`ports.IdentityCheck` that passes everybody unless told otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.selfie_score = 95
+        self.refusing = False
+        self.claims: list[IdentityClaim] = []
+
+    def check(self, claim: IdentityClaim) -> tuple[KycCheck, ...]:
+        self._reach()
+        if self.refusing:
+            raise Refused("ekyc", "400")
+        self.claims.append(claim)
+        return tuple(
+            KycCheck(name=name, outcome="pass", score=self.selfie_score if name == "selfie" else None)
+            for name in CHECKS
+        )
+
+
+class MemoryMessenger(Service):
+    """`ports.Messenger` of one channel. While `gate` is closed a message is on its way."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self.channel: Channel = channel
+        self.refusing = False
+        self.sent: list[Message] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.reached = threading.Event()
+
+    def send(self, message: Message) -> str:
+        self._reach()
+        self.reached.set()
+        assert self.gate.wait(10)
+        if self.refusing:
+            raise Refused(self.channel, "rejected")
+        self.sent.append(message)
+        return f"{self.channel}-{len(self.sent)}"
+
+
+class MemoryObjects(Service):
+    """`ports.ObjectStore`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.objects: dict[str, bytes] = {}
+
+    def put(self, key: str, content: bytes, *, content_type: str) -> None:
+        self._reach()
+        assert content_type
+        self.objects[key] = content
+
+    def get(self, key: str) -> bytes:
+        self._reach()
+        return self.objects[key]
+
+    def delete(self, key: str) -> None:
+        self._reach()
+        self.objects.pop(key, None)
+
+    def download_url(self, key: str, *, content_type: str, expires_in_s: int) -> str:
+        self._reach()
+        return f"https://objects.invalid/{key}?type={content_type}&expires_in={expires_in_s}"
+
+
+@dataclass
+class MemoryPublisher:
+    """`ports.Publisher` that keeps what it is handed, in order."""
+
+    down: bool = False
+    events: list[Event] = field(default_factory=list)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        if self.down:
+            raise Unavailable("events", "down")
+        self.events.extend(events)
