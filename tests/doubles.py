@@ -44,15 +44,16 @@ class NumberedIds:
 
 
 class Service:
-    """What all of these can be: down."""
+    """What all of these can be: down, at once or from a certain call on."""
 
     def __init__(self) -> None:
         self.down = False
+        self.down_from: int | None = None
         self.calls = 0
 
     def _reach(self) -> None:
         self.calls += 1
-        if self.down:
+        if self.down or (self.down_from is not None and self.calls >= self.down_from):
             raise Unavailable("a service", "down")
 
 

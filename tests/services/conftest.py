@@ -1,7 +1,6 @@
 """A system in memory for each test."""
 
 import pytest
-
 from tests.world import World, make_world
 
 

@@ -69,4 +69,4 @@ def _stand_in(value: str) -> str:
 
     Each has its own: one for all would soon be locked, and the lock would tell the unknown from the known.
     """
-    return f"{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:32]}@unknown.invalid"
+    return f"{hashlib.sha256(value.encode()).hexdigest()[:32]}@unknown.invalid"

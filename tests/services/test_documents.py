@@ -1,0 +1,188 @@
+"""Papers, and the verification that starts when both are in."""
+
+import threading
+
+import pytest
+from tests.world import World, picture
+
+from pinjam.domain.document import Document, DocumentKind, DocumentStatus
+from pinjam.domain.user import UserStatus
+from pinjam.services.errors import Denied, Invalid, NotFound, StateForbids, TooMany
+from pinjam.services.ports import Unavailable
+
+KTP, SELFIE = picture(1), picture(2)
+
+
+def test_a_paper_is_kept_with_its_bytes(world: World) -> None:
+    user = world.register()
+    document = world.upload(user.id, "ktp", KTP)
+    assert world.get(Document, document.id) == document
+    assert (document.kind, document.status, document.content_type) == (
+        DocumentKind.KTP,
+        DocumentStatus.RECEIVED,
+        "image/jpeg",
+    )
+    assert len(world.objects.objects[document.object_key]) == document.size
+    assert world.actions(user.id)[-1] == "document-received"
+
+
+def test_the_same_bytes_are_the_same_document(world: World) -> None:
+    user = world.register()
+    first = world.upload(user.id, "ktp", KTP)
+    assert world.upload(user.id, "ktp", KTP) == first
+    assert world.all(Document) == [first]
+    assert list(world.objects.objects) == [first.object_key]
+
+
+def test_the_same_bytes_of_another_person_or_kind_are_another_document(world: World) -> None:
+    one, two = world.register(1), world.register(2)
+    made = {
+        world.upload(one.id, "ktp", KTP).id,
+        world.upload(two.id, "ktp", KTP).id,
+        world.upload(one.id, "income", KTP).id,
+    }
+    assert len(made) == 3
+
+
+def test_a_newer_paper_replaces_the_one_before_it(world: World) -> None:
+    user = world.register()
+    old, new = world.upload(user.id, "ktp", KTP), world.upload(user.id, "ktp", picture(3))
+    assert world.get(Document, old.id).status is DocumentStatus.REPLACED
+    assert world.get(Document, new.id).status is DocumentStatus.RECEIVED
+    again = world.upload(user.id, "ktp", KTP)
+    assert (again.id, again.status) == (old.id, DocumentStatus.RECEIVED)
+    assert world.get(Document, new.id).status is DocumentStatus.REPLACED
+
+
+@pytest.mark.parametrize("order", [("ktp", "selfie"), ("selfie", "ktp")], ids="-".join)
+def test_with_both_papers_in_the_verification_starts_once(world: World, order: tuple[str, str]) -> None:
+    user = world.register()
+    papers = {"ktp": KTP, "selfie": SELFIE}
+    world.upload(user.id, order[0], papers[order[0]])
+    assert world.publisher.events == []
+    for _ in range(2):
+        world.upload(user.id, order[1], papers[order[1]])
+    (event,) = world.publisher.events
+    assert (event.topic, event.subject) == ("user-documents-completed", user.id)
+    started = world.user(user.id)
+    assert started.status is UserStatus.VERIFYING
+    assert event.data["reference"] == started.kyc.reference == f"{user.id}-20261124-1"
+    assert world.actions(user.id)[-1] == "verification-started"
+
+
+def test_an_income_paper_starts_nothing(world: World) -> None:
+    user = world.register()
+    world.upload(user.id, "ktp", KTP)
+    world.upload(user.id, "income", SELFIE)
+    assert world.user(user.id).status is UserStatus.REGISTERED
+
+
+def test_while_the_identity_is_verified_no_identity_paper_is_taken(world: World) -> None:
+    user = world.register()
+    world.upload(user.id, "ktp", KTP)
+    world.upload(user.id, "selfie", SELFIE)
+    kept = dict(world.objects.objects)
+    with pytest.raises(StateForbids, match="verification-running"):
+        world.upload(user.id, "selfie", picture(3))
+    world.deliver()
+    assert world.user(user.id).status is UserStatus.VERIFIED
+    with pytest.raises(StateForbids, match="identity-already-verified"):
+        world.upload(user.id, "ktp", picture(3))
+    assert world.objects.objects == kept
+    assert world.upload(user.id, "income", picture(3)).kind is DocumentKind.INCOME
+
+
+def rejected_once(world: World, user_id: str, colour: int) -> None:
+    world.upload(user_id, "ktp", picture(colour))
+    world.upload(user_id, "selfie", picture(colour + 1))
+    world.deliver()
+    assert world.user(user_id).status is UserStatus.REJECTED
+
+
+def test_the_fourth_verification_of_a_day_waits_for_the_next(world: World) -> None:
+    user = world.register()
+    world.identity.selfie_score = 10
+    for attempt in range(3):
+        rejected_once(world, user.id, 10 * attempt)
+    kept = dict(world.objects.objects)
+    with pytest.raises(TooMany) as stopped:
+        world.upload(user.id, "ktp", picture(100))
+    assert stopped.value.code == "too-many-verifications"
+    # 09:00 in Jakarta: midnight is 15 hours away.
+    assert stopped.value.retry_after_s == 15 * 3600 + 1
+    assert world.objects.objects == kept
+    world.clock.advance(seconds=stopped.value.retry_after_s)
+    rejected_once(world, user.id, 100)
+    assert world.user(user.id).kyc.attempts == 1
+
+
+def test_a_rejected_paper_can_be_sent_again(world: World) -> None:
+    user = world.register()
+    world.identity.selfie_score = 10
+    rejected_once(world, user.id, 1)
+    rejected_once(world, user.id, 1)
+    assert len(world.all(Document)) == 2
+    assert world.user(user.id).kyc.reference == f"{user.id}-20261124-2"
+
+
+def test_of_the_same_file_sent_twice_at_once_one_is_kept_and_no_bytes_are_left_over(world: World) -> None:
+    user = world.register()
+    made: list[str] = []
+    start = threading.Barrier(4)
+
+    def send() -> None:
+        start.wait(10)
+        made.append(world.upload(user.id, "ktp", KTP).id)
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    (document,) = world.all(Document)
+    assert made == [document.id] * 4
+    assert list(world.objects.objects) == [document.object_key]
+
+
+def test_bytes_that_cannot_be_kept_make_no_document(world: World) -> None:
+    user = world.register()
+    world.objects.down = True
+    with pytest.raises(Unavailable):
+        world.upload(user.id, "ktp", KTP)
+    assert world.all(Document) == []
+
+
+def test_a_stranger_leaves_no_bytes(world: World) -> None:
+    with pytest.raises(Denied, match="user-not-found"):
+        world.upload("usr_nobody", "ktp", KTP)
+    assert world.objects.objects == {}
+
+
+@pytest.mark.parametrize("kind", ["ktp", "selfie", "income"])
+def test_what_is_no_paper_is_refused_with_its_field(world: World, kind: str) -> None:
+    user = world.register()
+    with pytest.raises(Invalid) as refused:
+        world.upload(user.id, kind, b"<svg/>")
+    (problem,) = refused.value.fields
+    assert (problem.field, problem.code) == ("file", "file-type")
+    assert ("PDF" in str(problem.params["allowed"])) == (kind == "income")
+
+
+def test_a_paper_is_shown_to_its_owner_with_a_link_of_five_minutes(world: World) -> None:
+    one, two = world.register(1), world.register(2)
+    document = world.upload(one.id, "ktp", KTP)
+    shown, url = world.app.documents.show(one.id, document.id)
+    assert shown == document
+    assert "expires_in=300" in url
+    for user_id, document_id in ((two.id, document.id), (one.id, "doc_nothing")):
+        with pytest.raises(NotFound, match="document-not-found"):
+            world.app.documents.show(user_id, document_id)
+
+
+def test_papers_are_listed_newest_first_page_by_page(world: World) -> None:
+    user = world.register()
+    made = [world.upload(user.id, "income", picture(number)).id for number in range(3)]
+    page = world.app.documents.list(user.id, limit=2, after=None)
+    rest = world.app.documents.list(user.id, limit=2, after=page.next_cursor)
+    assert [one.id for one in (*page.items, *rest.items)] == made[::-1]
+    assert rest.next_cursor is None
