@@ -226,6 +226,12 @@ def test_the_strictest_outcome_wins_and_comes_first() -> None:
     ]
 
 
+def test_a_referral_comes_before_a_counter_offer_though_its_rule_runs_later() -> None:
+    decision = decided(asking(8_000_000, 6, income=3_100_000))
+    assert (decision.outcome, decision.reasons) == ("referred", ("INCOME_EVIDENCE", "DSR_MAX", "LIMIT_MAX"))
+    assert decision.offered_amount == 5_000_000
+
+
 def test_a_rule_shows_what_it_saw_and_what_it_allows() -> None:
     rules = {rule.code: rule for rule in decided(asking(5_000_000, 3, income=3_100_000)).rules}
     assert (rules["DSR_MAX"].observed, rules["DSR_MAX"].limit) == ("1750686", "930000")

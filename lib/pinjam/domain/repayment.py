@@ -177,11 +177,8 @@ def late_fee_room(loan: Loan) -> int:
         return 0
     price = loan.contract.quote
     cap = price.amount * loan.contract.total_cap_ppm // PPM
-    return max(0, cap - price.total_interest - price.admin_fee - _fixed(loan))
-
-
-def _fixed(loan: Loan) -> int:
-    return sum(instalment.late_fee_fixed for instalment in loan.instalments)
+    fixed = sum(instalment.late_fee_fixed for instalment in loan.instalments)
+    return max(0, cap - price.total_interest - price.admin_fee - fixed)
 
 
 def _stopped(loan: Loan, on: date, terms: LateFeeTerms, room: int) -> list[int]:
@@ -274,20 +271,18 @@ def allocate(loan: Loan, amount: int, on: date) -> Allocated:
     """Spend a payment that arrived on a day: the oldest instalment first, and in it late fee, interest, principal.
 
     Unpacks as (loan, allocations, surplus). Every instalment that gets money has its late fee fixed up to
-    that day; the others keep accruing, or have theirs fixed too once the total cap has ended all accrual,
-    so that a payment in parts leads where one payment does. The status stays: `settled` is a move of the
-    lifecycle, due when `next_due_on` is None. ValueError for an amount below 1.
+    that day; the others keep accruing. A payment in parts on one day leads where one payment does. The
+    status stays: `settled` is a move of the lifecycle, due when `next_due_on` is None. ValueError for an
+    amount below 1.
     """
     if amount < 1:
         raise ValueError(f"amount must be at least 1, not {amount}")
     left = amount
     instalments, allocations = [], []
-    lines = bill(loan, on).lines
-    capped = sum(line.late_fee for line in lines) - _fixed(loan) == late_fee_room(loan)
-    for instalment, line in zip(loan.instalments, lines, strict=True):
+    for instalment, line in zip(loan.instalments, bill(loan, on).lines, strict=True):
         taken = _take(line, left)
         if taken is None:
-            instalments.append(_fee_fixed(instalment, line, on) if capped else instalment)
+            instalments.append(instalment)
             continue
         left -= taken.total
         instalments.append(_paid(instalment, line, taken, on))
@@ -308,18 +303,15 @@ def _take(line: BillLine, left: int) -> Allocation | None:
 
 def _paid(instalment: Instalment, line: BillLine, taken: Allocation, on: date) -> Instalment:
     return replace(
-        _fee_fixed(instalment, line, on),
+        instalment,
         paid_late_fee=instalment.paid_late_fee + taken.late_fee,
         paid_interest=instalment.paid_interest + taken.interest,
         paid_principal=instalment.paid_principal + taken.principal,
+        late_fee_fixed=line.late_fee,
+        # A payment that is entered for an earlier day must not let the same days accrue twice.
+        fee_from=on if instalment.fee_from is None else max(on, instalment.fee_from),
         paid_on=on if taken.total == line.owed else None,
     )
-
-
-def _fee_fixed(instalment: Instalment, line: BillLine, on: date) -> Instalment:
-    # A payment that is entered for an earlier day must not let the same days accrue twice.
-    since = on if instalment.fee_from is None else max(on, instalment.fee_from)
-    return replace(instalment, late_fee_fixed=line.late_fee, fee_from=since)
 
 
 def _oldest_unpaid(instalments: Sequence[Instalment]) -> date | None:
