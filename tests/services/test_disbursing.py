@@ -1,0 +1,169 @@
+"""Paying a loan out, once."""
+
+import threading
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from tests.world import World
+
+from pinjam.domain.loan import LoanStatus
+from pinjam.domain.trail import Event
+from pinjam.services.ports import Payout, Unavailable
+
+PROCESSING = Payout(reference="", status="processing")
+COMPLETED = Payout(reference="", status="completed")
+FAILED = Payout(reference="", status="failed", failure="account closed")
+
+
+@pytest.fixture
+def accepted(world: World) -> tuple[str, Event]:
+    """A loan to be paid out, and the event that asks for it."""
+    loan_id = world.accepted(world.verified())
+    return loan_id, world.accepted_event(loan_id)
+
+
+def test_a_payout_sends_what_the_contract_says(world: World, accepted: tuple[str, Event]) -> None:
+    loan_id, event = accepted
+    world.app.disbursing.disburse(event)
+    loan = world.loan(loan_id)
+    assert loan.contract is not None
+    assert loan.payout_id is not None
+    assert world.payouts.sent == {
+        loan.payout_id: {
+            "amount": 2_970_000,
+            "bank_code": "bca",
+            "account_number": "1234567890",
+            "account_name": "SITI RAHMAWATI",
+            "notes": f"Pinjam {loan.contract.number}",
+        }
+    }
+    assert (loan.status, loan.disbursed_on, loan.disbursed_at) == (
+        LoanStatus.ACTIVE,
+        date(2026, 11, 24),
+        world.clock.instant,
+    )
+    assert [event.topic for event in world.publisher.events][-1] == "loan-disbursed"
+    assert world.actions(loan_id)[-2:] == ["payout-started", "loan-disbursed"]
+
+
+def test_dates_count_from_the_day_the_payout_is_confirmed(world: World, accepted: tuple[str, Event]) -> None:
+    loan_id, event = accepted
+    world.payouts.outcome = PROCESSING
+    world.go_to(date(2026, 11, 30))
+    with pytest.raises(Unavailable):
+        world.app.disbursing.disburse(event)
+    world.go_to(date(2026, 12, 31))
+    (payout_id,) = world.payouts.payouts
+    world.payouts.payouts[payout_id] = replace(COMPLETED, reference="ref")
+    world.app.disbursing.disburse(event)
+    loan = world.loan(loan_id)
+    assert loan.disbursed_on == date(2026, 12, 31)
+    assert loan.next_due_on == date(2027, 1, 31)
+    assert [one.due_date.isoformat() for one in loan.instalments] == [
+        "2027-01-31",
+        "2027-02-28",
+        "2027-03-31",
+        "2027-04-30",
+        "2027-05-31",
+        "2027-06-30",
+    ]
+    assert world.payouts.paid == [2_970_000]
+
+
+def test_the_event_again_pays_nothing_more(world: World, accepted: tuple[str, Event]) -> None:
+    loan_id, event = accepted
+    for _ in range(3):
+        world.app.disbursing.disburse(event)
+        world.pass_days(1)
+    assert world.payouts.paid == [2_970_000]
+    assert world.loan(loan_id).disbursed_on == date(2026, 11, 24)
+    assert len(world.events("loan-disbursed")) == 1
+
+
+def test_many_workers_at_once_pay_once(world: World, accepted: tuple[str, Event]) -> None:
+    loan_id, event = accepted
+    start = threading.Barrier(5)
+
+    def work() -> None:
+        start.wait(10)
+        world.app.disbursing.disburse(event)
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert world.payouts.paid == [2_970_000]
+    assert world.loan(loan_id).status is LoanStatus.ACTIVE
+    assert len(world.events("loan-disbursed")) == 1
+
+
+def test_a_gateway_that_gives_no_answer_is_asked_again_for_the_same_payout(
+    world: World, accepted: tuple[str, Event]
+) -> None:
+    loan_id, event = accepted
+    world.payouts.down = True
+    with pytest.raises(Unavailable):
+        world.app.disbursing.disburse(event)
+    waiting = world.loan(loan_id)
+    assert waiting.status is LoanStatus.DISBURSING
+    world.payouts.down = False
+    world.app.disbursing.disburse(event)
+    assert list(world.payouts.sent) == [waiting.payout_id]
+
+
+def test_a_payout_in_process_is_asked_about_again(world: World, accepted: tuple[str, Event]) -> None:
+    loan_id, event = accepted
+    world.payouts.outcome = PROCESSING
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="processing"):
+            world.app.disbursing.disburse(event)
+    assert world.loan(loan_id).status is LoanStatus.DISBURSING
+    assert len(world.payouts.sent) == 1
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "failed"])
+def test_a_payout_that_failed_is_tried_again_under_another_id(
+    world: World, accepted: tuple[str, Event], *, refused: bool
+) -> None:
+    loan_id, event = accepted
+    world.payouts.refusing, world.payouts.outcome = refused, FAILED
+    world.app.disbursing.disburse(event)
+    returned = world.loan(loan_id)
+    assert (returned.status, returned.payout_id, returned.disbursed_on) == (LoanStatus.ACCEPTED, None, None)
+    assert returned.open_for == returned.user_id
+    assert world.actions(loan_id)[-1] == "payout-failed"
+    assert world.events("loan-disbursed") == []
+    world.payouts.refusing, world.payouts.outcome = False, COMPLETED
+    world.app.disbursing.disburse(event)
+    ids = {record.after["payout_id"] for record in world.trail(loan_id) if record.action == "payout-started"}
+    assert len(ids) == 2
+    assert world.payouts.paid == [2_970_000]
+    assert world.loan(loan_id).status is LoanStatus.ACTIVE
+
+
+def test_an_answer_about_an_earlier_payout_changes_nothing(world: World, accepted: tuple[str, Event]) -> None:
+    loan_id, event = accepted
+    payouts = world.payouts
+
+    class Late:
+        """While the first worker waits for its answer, a second one starts the loan's next payout."""
+
+        def pay_out(self, **asked: object) -> Payout:
+            loan = world.loan(loan_id)
+            world.put(replace(loan, payout_id="out_other"))
+            return payouts.pay_out(**asked)  # type: ignore[arg-type]  # passed on as it came
+
+    late = replace(world.app.disbursing, gateway=Late())  # type: ignore[arg-type]  # answers as the port asks
+    late.disburse(event)
+    assert (world.loan(loan_id).status, world.loan(loan_id).payout_id) == (LoanStatus.DISBURSING, "out_other")
+
+
+@pytest.mark.parametrize("status", [LoanStatus.APPROVED, LoanStatus.WITHDRAWN, LoanStatus.SETTLED])
+def test_only_an_accepted_loan_is_paid_out(world: World, accepted: tuple[str, Event], status: LoanStatus) -> None:
+    loan_id, event = accepted
+    world.put(replace(world.loan(loan_id), status=status))
+    world.app.disbursing.disburse(event)
+    world.app.disbursing.disburse(replace(event, subject="loan_nothing"))
+    assert world.payouts.sent == {}
