@@ -183,6 +183,22 @@ def test_money_goes_to_the_oldest_instalment_and_in_it_to_late_fee_interest_prin
     assert days_past_due(paid, on) == 0
 
 
+def test_waived_interest_is_not_owed_but_stays_in_what_the_schedule_asks() -> None:
+    """Of 469,650 and 75,000, 50,000 waived: a day of late fee is 0.1 % of 494,650."""
+    waived = replace(LOAN.instalments[0], waived_interest=50_000)
+    line = bill(replace(LOAN, instalments=(waived, *LOAN.instalments[1:])), past_due(4)).lines[0]
+    assert (line.interest, line.owed_interest, line.owed_principal, line.late_fee) == (75_000, 25_000, 469_650, 495)
+    assert line.owed == 469_650 + 25_000 + 495
+
+
+def test_an_instalment_whose_interest_is_partly_waived_can_be_paid_in_full() -> None:
+    waived = replace(LOAN.instalments[0], waived_interest=50_000)
+    paid, allocations, surplus = allocate(replace(LOAN, instalments=(waived,)), 500_000, FIRST_DUE)
+    assert allocations == (Allocation(number=1, late_fee=0, interest=25_000, principal=469_650),)
+    assert (surplus, paid.next_due_on, paid.instalments[0].paid_on) == (5_350, None, FIRST_DUE)
+    assert bill(paid, past_due(900)).lines[0].status == "paid"
+
+
 def test_the_last_rupiah_leaves_nothing_owed() -> None:
     on = date(2026, 5, 16)
     everything = outstanding(LOAN, on)

@@ -140,6 +140,7 @@ class Instalment:
 
     `late_fee_fixed` is the late fee fixed by allocations so far, paid or not; what accrues since
     `fee_from` (the last allocation that touched this instalment) is a function of the date.
+    `waived_interest` is interest that an early closing forgave: the schedule asked for it, nobody owes it.
     """
 
     number: int
@@ -152,6 +153,7 @@ class Instalment:
     late_fee_fixed: int = 0
     fee_from: date | None = None
     paid_on: date | None = None
+    waived_interest: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,8 +38,8 @@ class LateFeeTerms(Protocol):
 class BillLine:
     """One instalment as it stands on a day, in rupiah.
 
-    `principal` and `interest` are what it asks in all, `late_fee` what it has cost so far, paid or not;
-    `paid` is what has been paid of the three, and `owed_*` what is not.
+    `principal` and `interest` are what the schedule asks in all, `late_fee` what it has cost so far, paid or
+    not; `paid` is what has been paid of the three, and `owed_*` what is neither paid nor waived.
     """
 
     number: int
@@ -150,8 +150,13 @@ def _accrued(instalment: Instalment, on: date, terms: LateFeeTerms) -> int:
 
 
 def _unpaid(instalment: Instalment) -> int:
-    """Unpaid principal and interest."""
-    return instalment.principal - instalment.paid_principal + instalment.interest - instalment.paid_interest
+    """Owed principal and interest."""
+    return instalment.principal - instalment.paid_principal + _owed_interest(instalment)
+
+
+def _owed_interest(instalment: Instalment) -> int:
+    """Interest that is neither paid nor waived."""
+    return instalment.interest - instalment.waived_interest - instalment.paid_interest
 
 
 def late_fees(loan: Loan, on: date) -> tuple[int, ...]:
@@ -213,7 +218,7 @@ def bill(loan: Loan, on: date) -> Bill:
 
 def _line(instalment: Instalment, fee: int, on: date) -> BillLine:
     owed_principal = instalment.principal - instalment.paid_principal
-    owed_interest = instalment.interest - instalment.paid_interest
+    owed_interest = _owed_interest(instalment)
     owed_late_fee = fee - instalment.paid_late_fee
     status: InstalmentStatus = "upcoming"
     if owed_principal + owed_interest + owed_late_fee == 0:
