@@ -148,3 +148,8 @@ def test_a_mail_server_that_never_started_stops_too(sandbox: SandboxServers) -> 
     server.stop()
     with pytest.raises(ConnectionRefusedError):
         smtplib.SMTP(server.host, server.port, timeout=10)
+
+
+def test_a_mail_server_can_stop_the_moment_it_has_started(sandbox: SandboxServers) -> None:
+    for _ in range(100):
+        sandbox.sandbox.mail_server().start().stop()

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Self
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -45,10 +45,15 @@ class MailServer:
         self._socket = socket.create_server((self.host, port))
         self.port = int(self._socket.getsockname()[1])
         self._loop = asyncio.new_event_loop()
+        self._server: asyncio.Server | None = None
+        self._connections: WeakSet[SMTP] = WeakSet()
         self._thread = threading.Thread(target=self._serve, name=f"smtp-{self.port}", daemon=True)
 
     def start(self) -> Self:
         """Take messages from now on."""
+        listening = self._loop.create_server(self._connect, sock=self._socket)
+        # Finished before the thread begins: a stop right after start must not cut it off.
+        self._server = self._loop.run_until_complete(listening)
         self._thread.start()
         return self
 
@@ -69,32 +74,30 @@ class MailServer:
     def __exit__(self, *_error: object) -> None:
         self.stop()
 
+    def _connect(self) -> SMTP:
+        made = SMTP(
+            self._handler,
+            data_size_limit=MAX_BYTES,
+            enable_SMTPUTF8=True,
+            hostname="sandbox.localhost",
+            ident="sandbox",
+            tls_context=self._tls,
+            require_starttls=self._tls is not None,
+            auth_require_tls=self._tls is not None,
+            authenticator=self._handler.authenticate,
+            loop=self._loop,
+        )
+        self._connections.add(made)
+        return made
+
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        connections: set[SMTP] = set()
-
-        def connection() -> SMTP:
-            made = SMTP(
-                self._handler,
-                data_size_limit=MAX_BYTES,
-                enable_SMTPUTF8=True,
-                hostname="sandbox.localhost",
-                ident="sandbox",
-                tls_context=self._tls,
-                require_starttls=self._tls is not None,
-                auth_require_tls=self._tls is not None,
-                authenticator=self._handler.authenticate,
-                loop=self._loop,
-            )
-            connections.add(made)
-            return made
-
-        server = self._loop.run_until_complete(self._loop.create_server(connection, sock=self._socket))
         self._loop.run_forever()
-        server.close()
-        for open_one in connections:
-            if isinstance(open_one.transport, asyncio.WriteTransport):
-                open_one.transport.abort()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            if isinstance(connection.transport, asyncio.WriteTransport):
+                connection.transport.abort()
         pending = asyncio.all_tasks(self._loop)
         for task in pending:
             task.cancel()
