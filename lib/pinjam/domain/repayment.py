@@ -290,7 +290,7 @@ def allocate(loan: Loan, amount: int, on: date) -> Allocated:
             instalments.append(instalment)
             continue
         left -= taken.total
-        instalments.append(_paid(instalment, line, taken, on))
+        instalments.append(credited(instalment, line, taken, on))
         allocations.append(taken)
     changed = replace(loan, instalments=tuple(instalments), next_due_on=_oldest_unpaid(instalments))
     return Allocated(changed, tuple(allocations), left)
@@ -306,7 +306,8 @@ def _take(line: BillLine, left: int) -> Allocation | None:
     return Allocation(number=line.number, late_fee=late_fee_part, interest=interest_part, principal=principal_part)
 
 
-def _paid(instalment: Instalment, line: BillLine, taken: Allocation, on: date) -> Instalment:
+def credited(instalment: Instalment, line: BillLine, taken: Allocation, on: date) -> Instalment:
+    """An instalment after a payment of a day; `line` is how it stood then. Its late fee is fixed up to that day."""
     return replace(
         instalment,
         paid_late_fee=instalment.paid_late_fee + taken.late_fee,
