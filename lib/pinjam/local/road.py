@@ -17,7 +17,7 @@ import httpx
 from pinjam.local.people import People, Person
 
 T = TypeVar("T")
-Json = Mapping[str, Any]
+Json = dict[str, Any]
 File = tuple[str, bytes, str]
 """A file's name, its bytes and the content type that the client claims."""
 
