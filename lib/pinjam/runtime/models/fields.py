@@ -22,7 +22,8 @@ def _clean(text: str) -> str:
 
 
 NAME_SIGNS = frozenset(" .,'`-/()\u2019")
-Line = Annotated[str, AfterValidator(_clean)]
+OneLine = AfterValidator(_clean)
+"""For a text of one line. The limits of its length come before it, where they are told as a text's limits."""
 
 
 def _name(text: str) -> str:

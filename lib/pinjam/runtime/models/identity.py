@@ -9,7 +9,7 @@ from pinjam.domain.reasons import reason_text
 from pinjam.domain.user import Locale
 from pinjam.runtime.composition import App
 from pinjam.runtime.models.documents import DocumentShown
-from pinjam.runtime.models.fields import Given, GivenRupiah, Instant, Line, PersonName, Rupiah, Shown
+from pinjam.runtime.models.fields import Given, GivenRupiah, Instant, OneLine, PersonName, Rupiah, Shown
 from pinjam.services.borrowers import Borrower, credit_limit_of
 from pinjam.services.ports import Tokens
 
@@ -32,7 +32,7 @@ def _password(text: str) -> str:
 
 Email = Annotated[str, Field(max_length=254, examples=["budi@example.com"]), AfterValidator(_email)]
 Password = Annotated[str, Field(min_length=8, max_length=128), AfterValidator(_password)]
-Version = Annotated[Line, Field(min_length=1, max_length=32, examples=["2026-01"])]
+Version = Annotated[str, Field(min_length=1, max_length=32, examples=["2026-01"]), OneLine]
 
 
 class ConsentGiven(Given):
@@ -57,7 +57,7 @@ class RegisterRequest(Given):
 class LoginRequest(Given):
     """An e-mail address or a phone number, and the password."""
 
-    identifier: Annotated[Line, Field(min_length=1, max_length=254)]
+    identifier: Annotated[str, Field(min_length=1, max_length=254), OneLine]
     password: Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -82,8 +82,8 @@ class ProfileChanges(Given):
     locale: Locale | None = None
     monthly_income: GivenRupiah | None = None
     other_instalments: GivenRupiah | None = None
-    occupation: Annotated[Line, Field(min_length=1, max_length=60)] | None = None
-    address: Annotated[Line, Field(min_length=1, max_length=300)] | None = None
+    occupation: Annotated[str, Field(min_length=1, max_length=60), OneLine] | None = None
+    address: Annotated[str, Field(min_length=1, max_length=300), OneLine] | None = None
     bank_account: BankAccountGiven | None = None
 
 
