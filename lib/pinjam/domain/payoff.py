@@ -117,8 +117,8 @@ def _parts(loan: Loan, on: date) -> Iterator[_Part]:
         earned = instalment.interest
         if on < instalment.due_date:
             days = days_30_360(began, on, anchor_day=loan.disbursed_on.day) if on > began else 0
-            earned = min(earned, _earned(loan.contract.quote, instalment, balance, days))
-        # Not below zero: interest can be paid ahead of being earned. Not above what is owed: it can be waived.
+            earned = _earned(loan.contract.quote, instalment, balance, days)
+        # Never below zero: interest can be paid ahead of being earned. Never above what the period owes.
         yield _Part(instalment, line, min(line.owed_interest, max(0, earned - instalment.paid_interest)))
         began, balance = instalment.due_date, balance - instalment.principal
 
