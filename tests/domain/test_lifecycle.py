@@ -1,6 +1,7 @@
 """A loan moves only as the table says."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import product
 
@@ -26,6 +27,7 @@ LEGAL = {
     ("disbursing", "accepted"),
     ("active", "settled"),
     ("active", "written_off"),
+    ("settled", "active"),
 }
 
 
@@ -75,6 +77,25 @@ def test_the_borrower_is_held_while_an_application_is_open_or_a_debt_lives() -> 
 def test_a_move_carries_other_changes() -> None:
     moved = move(loan(LoanStatus.DISBURSING), LoanStatus.ACTIVE, updated_at=LATER, disbursed_on=date(2026, 3, 2))
     assert moved.disbursed_on == date(2026, 3, 2)
+
+
+def test_a_settled_loan_whose_payment_was_taken_back_is_a_live_debt_again() -> None:
+    settled = replace(loan(LoanStatus.SETTLED), settled_at=LATER)
+    reopened = move(settled, LoanStatus.ACTIVE, updated_at=LATER)
+    assert (reopened.status, reopened.open_for, reopened.settled_at) == ("active", "usr_1", None)
+
+
+def test_a_loan_can_be_reopened_beside_another_and_settled_again() -> None:
+    settled = replace(loan(LoanStatus.SETTLED), settled_at=LATER)
+    reopened = move(settled, LoanStatus.ACTIVE, updated_at=LATER, holds_borrower=False)
+    assert (reopened.status, reopened.open_for, reopened.settled_at) == ("active", None, None)
+    again = move(reopened, LoanStatus.SETTLED, updated_at=LATER, settled_at=LATER)
+    assert (again.status, again.open_for, again.settled_at) == ("settled", None, LATER)
+
+
+def test_no_other_loan_lives_without_holding_its_borrower() -> None:
+    with pytest.raises(ValueError, match="loan_1 must hold its borrower when it goes from disbursing to active"):
+        move(loan(LoanStatus.DISBURSING), LoanStatus.ACTIVE, updated_at=LATER, holds_borrower=False)
 
 
 def test_every_status_can_be_reached_and_every_road_ends() -> None:

@@ -18,10 +18,11 @@ MOVES: Mapping[LoanStatus, frozenset[LoanStatus]] = {
     LoanStatus.DECLINED: frozenset(),
     LoanStatus.EXPIRED: frozenset(),
     LoanStatus.WITHDRAWN: frozenset(),
-    LoanStatus.SETTLED: frozenset(),
+    # The debt lives again when a payment that settled it was taken back.
+    LoanStatus.SETTLED: frozenset({LoanStatus.ACTIVE}),
     LoanStatus.WRITTEN_OFF: frozenset(),
 }
-"""From each status, the statuses that a loan may go to; from the last five, none."""
+"""From each status, the statuses that a loan may go to; from declined, expired, withdrawn and written off, none."""
 
 HELD_OPEN = OPEN_APPLICATION | {LoanStatus.ACTIVE}
 """States in which a loan keeps its borrower from opening another."""
@@ -37,13 +38,21 @@ class IllegalMove(Exception):
         self.to = to
 
 
-def move(loan: Loan, to: LoanStatus, *, updated_at: datetime, **changes: Any) -> Loan:
+def move(loan: Loan, to: LoanStatus, *, updated_at: datetime, holds_borrower: bool = True, **changes: Any) -> Loan:
     """The loan in its next status, with other fields changed along.
 
     Keeps `open_for` right: the borrower while the loan is an open application or a live debt, else None.
-    IllegalMove if the table has no such move.
+    Only one loan can be open for a borrower: `holds_borrower` False is for a settled loan that lives again
+    although another has been opened since, and lives on without being it. A loan that leaves `settled`
+    loses its `settled_at`. IllegalMove if the table has no such move; ValueError if any other loan is to
+    live without holding its borrower.
     """
     if to not in MOVES[loan.status]:
         raise IllegalMove(loan.id, loan.status, to)
-    open_for = loan.user_id if to in HELD_OPEN else None
+    reopened = loan.status is LoanStatus.SETTLED
+    if not (holds_borrower or reopened):
+        raise ValueError(f"{loan.id} must hold its borrower when it goes from {loan.status} to {to}")
+    if reopened:
+        changes["settled_at"] = None
+    open_for = loan.user_id if to in HELD_OPEN and holds_borrower else None
     return replace(loan, **changes, status=to, open_for=open_for, updated_at=updated_at)
