@@ -150,7 +150,7 @@ class Repaying:
             return kept
         if kept is not None:
             unfinished = tx.get(Payment, kept.subject)
-            if unfinished is not None and unfinished.status is PaymentStatus.PENDING:
+            if unfinished is not None and unfinished.status is PaymentStatus.PENDING and unfinished.expires_at > now:
                 running = replace(keyed.begin(kept.subject, now=now), created_at=kept.created_at)
                 tx.update(running)
                 return unfinished, running
