@@ -132,6 +132,18 @@ def test_a_gateway_that_comes_back_gets_the_same_order(world: World, user_id: st
     assert world.start_payment(user_id, loan_id, key="one").replayed
 
 
+def test_a_request_taken_up_after_its_orders_end_gets_a_new_order(world: World, user_id: str, loan_id: str) -> None:
+    world.payments.down = True
+    with pytest.raises(Unavailable):
+        world.start_payment(user_id, loan_id, key="one")
+    (old,) = world.all(Payment)
+    world.payments.down = False
+    world.clock.advance(hours=24)
+    payment = world.payment(str(world.start_payment(user_id, loan_id, key="one").body["id"]))
+    assert payment.id != old.id
+    assert payment.expires_at == world.clock.instant + timedelta(hours=24)
+
+
 def test_a_refused_order_failed_and_the_key_may_try_again(world: World, user_id: str, loan_id: str) -> None:
     world.payments.refusing = True
     with pytest.raises(Unavailable):

@@ -1,0 +1,257 @@
+"""One event, one notification, one copy on each channel."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import get_args
+
+import pytest
+from tests.world import START, World, make_world
+
+from pinjam.domain.notification import Channel, Delivery, Notification
+from pinjam.domain.trail import Event, Topic
+from pinjam.domain.user import User
+from pinjam.services.errors import NotFound
+from pinjam.services.notifying import LEASE, MOST_ATTEMPTS
+from pinjam.services.ports import Unavailable
+from pinjam.services.subscriptions import SUBSCRIPTIONS
+
+
+@pytest.fixture
+def user_id(world: World) -> str:
+    return world.verified()
+
+
+@pytest.fixture
+def disbursed(world: World, user_id: str) -> Event:
+    """The event of a payout, of which a borrower hears by e-mail, SMS and WhatsApp."""
+    world.active(user_id)
+    (event,) = world.events("loan-disbursed")
+    return event
+
+
+def delivery(world: World, channel: Channel) -> Delivery:
+    (notification,) = world.all(Notification)
+    (found,) = [one for one in notification.deliveries if one.channel == channel]
+    return found
+
+
+def test_an_event_makes_one_notification_and_one_message_a_channel(world: World, disbursed: Event) -> None:
+    for _ in range(3):
+        world.app.notifying.notify(disbursed)
+    (notification,) = world.all(Notification)
+    assert notification.id == f"ntf_{disbursed.id.removeprefix('evt_')}"
+    assert (notification.kind, notification.data) == ("loan-disbursed", {"loan_id": disbursed.subject})
+    assert (notification.created_at, notification.read_at) == (START, None)
+    for channel, messenger in world.messengers.items():
+        (message,) = messenger.sent
+        assert message.id == f"{notification.id}-{channel}"
+        assert (message.subject, message.kind, message.data) == (
+            notification.title,
+            "loan-disbursed",
+            {"loan_id": disbursed.subject},
+        )
+        sent = delivery(world, channel)
+        assert (sent.status, sent.attempts, sent.sent_at, sent.provider_id) == ("sent", 1, START, f"{channel}-1")
+        assert (sent.error, sent.leased_until) == (None, None)
+
+
+def test_each_channel_gets_its_own_address_and_words(world: World, user_id: str, disbursed: Event) -> None:
+    world.app.notifying.notify(disbursed)
+    user = world.user(user_id)
+    email, sms, whatsapp = (world.messengers[channel].sent[0] for channel in ("email", "sms", "whatsapp"))
+    assert (email.to, sms.to, whatsapp.to) == (user.email, user.phone, user.phone)
+    assert email.body.startswith("Halo Siti Rahmawati")
+    assert sms.body.startswith("Pinjam: ")
+    assert whatsapp.parameters == ("Siti Rahmawati", "Rp2.970.000", "Rp544.650", "24 Des 2026")
+
+
+def test_the_borrowers_language_is_used(world: World, user_id: str, disbursed: Event) -> None:
+    world.put(replace(world.user(user_id), locale="en"))
+    world.app.notifying.notify(disbursed)
+    assert world.messengers["email"].sent[0].subject == "Your loan has been paid out"
+    assert world.messengers["email"].sent[0].locale == "en"
+
+
+@pytest.mark.parametrize("down", ["email", "sms", "whatsapp"])
+def test_a_channel_that_is_down_keeps_no_other_waiting(world: World, disbursed: Event, down: Channel) -> None:
+    world.messengers[down].down = True
+    with pytest.raises(Unavailable):
+        world.app.notifying.notify(disbursed)
+    others = [channel for channel in world.messengers if channel != down]
+    assert [len(world.messengers[channel].sent) for channel in others] == [1, 1]
+    waiting = delivery(world, down)
+    assert (waiting.status, waiting.attempts, waiting.leased_until) == ("pending", 1, None)
+    assert waiting.error == "a service: down"
+    world.messengers[down].down = False
+    world.app.notifying.notify(disbursed)
+    assert [len(messenger.sent) for messenger in world.messengers.values()] == [1, 1, 1]
+    assert (delivery(world, down).status, delivery(world, down).attempts) == ("sent", 2)
+
+
+def test_a_channel_that_refuses_has_failed_for_good(world: World, disbursed: Event) -> None:
+    world.messengers["sms"].refusing = True
+    for _ in range(2):
+        world.app.notifying.notify(disbursed)
+    failed = delivery(world, "sms")
+    assert (failed.status, failed.attempts, failed.error) == ("failed", 1, "sms: rejected")
+
+
+def test_a_channel_that_stays_down_is_given_up(world: World, disbursed: Event) -> None:
+    world.messengers["sms"].down = True
+    for attempt in range(1, MOST_ATTEMPTS):
+        with pytest.raises(Unavailable):
+            world.app.notifying.notify(disbursed)
+        assert (delivery(world, "sms").status, delivery(world, "sms").attempts) == ("pending", attempt)
+    for _ in range(2):
+        world.app.notifying.notify(disbursed)
+    assert (delivery(world, "sms").status, delivery(world, "sms").attempts) == ("failed", 8)
+    assert world.messengers["sms"].calls == 8
+
+
+def test_a_second_worker_keeps_away_while_the_first_sends(world: World, disbursed: Event) -> None:
+    email = world.messengers["email"]
+    email.gate.clear()
+    first = threading.Thread(target=world.app.notifying.notify, args=(disbursed,))
+    first.start()
+    assert email.reached.wait(10)
+    with pytest.raises(Unavailable, match="email"):
+        world.app.notifying.notify(disbursed)
+    email.gate.set()
+    first.join(10)
+    assert [len(messenger.sent) for messenger in world.messengers.values()] == [1, 1, 1]
+
+
+def test_a_worker_that_died_is_replaced_when_its_lease_ends(world: World, disbursed: Event) -> None:
+    world.app.notifying.notify(disbursed)
+    (notification,) = world.all(Notification)
+    died = Delivery(channel="email", status="sending", attempts=1, leased_until=START + LEASE)
+    world.put(replace(notification, deliveries=(died, *notification.deliveries[1:])))
+    with pytest.raises(Unavailable):
+        world.app.notifying.notify(disbursed)
+    world.clock.instant += LEASE + timedelta(microseconds=1)
+    world.app.notifying.notify(disbursed)
+    assert (delivery(world, "email").status, delivery(world, "email").attempts) == ("sent", 2)
+
+
+def test_a_channel_without_a_messenger_is_left_out() -> None:
+    world = make_world(channels=["email"])
+    world.active(world.verified())
+    (event,) = world.events("loan-disbursed")
+    world.app.notifying.notify(event)
+    (notification,) = world.all(Notification)
+    assert [one.channel for one in notification.deliveries] == ["email"]
+
+
+def test_an_event_without_a_subject_any_more_is_done_with(world: World, disbursed: Event) -> None:
+    world.app.notifying.notify(replace(disbursed, subject="loan_nothing"))
+    world.app.notifying.notify(replace(disbursed, topic="payment-settled", subject="pay_nothing"))
+    assert world.all(Notification) == []
+    with pytest.raises(NotFound):
+        world.app.notifying.notify(replace(disbursed, data={"user_id": "usr_nobody"}))
+
+
+def test_a_reminder_that_comes_after_the_payment_is_not_sent(world: World, user_id: str) -> None:
+    loan_id = world.active(user_id, tenor_months=2)
+    for number in (1, 2):
+        due = world.loan(loan_id).next_due_on
+        assert due is not None
+        world.go_to(due)
+        world.app.servicing.sweep(request_id="req_sweep")
+        assert len(world.events("instalment-reminder")) == number
+        world.pay(user_id, loan_id)
+    for event in world.events("instalment-reminder"):
+        world.app.notifying.notify(event)
+    assert world.all(Notification) == []
+
+
+def test_a_payout_that_is_told_late_still_names_the_first_instalment(world: World, user_id: str) -> None:
+    loan_id = world.active(user_id, tenor_months=1)
+    first = world.loan(loan_id).next_due_on
+    world.pay(user_id, loan_id)
+    (event,) = world.events("loan-disbursed")
+    world.app.notifying.notify(event)
+    assert first is not None
+    assert f"{first.day} Des {first.year}" in world.messengers["sms"].sent[0].body
+
+
+def test_everything_that_happens_to_a_borrower_is_told(world: World) -> None:
+    """The whole road, each event brought twice: every kind of message is written with its facts."""
+    user_id = world.verified()
+    for asked in ({}, {"amount": 5_000_000, "tenor_months": 3, "monthly_income": 3_100_000}, {"monthly_income": 1}):
+        loan_id = world.apply(user_id, **asked)
+        world.deliver(repeat=2)
+        if asked == {}:
+            world.app.lending.withdraw(user_id, loan_id, actor=world.actor(user_id))
+        elif "amount" in asked:
+            world.accept(user_id, loan_id)
+            world.deliver(repeat=2)
+            for _ in range(3):
+                due = world.loan(loan_id).next_due_on
+                assert due is not None
+                world.go_to(due - timedelta(days=3))
+                for _ in range(12):
+                    world.app.servicing.sweep(request_id="req_sweep")
+                    world.deliver(repeat=2)
+                    world.pass_days(1)
+                orders = [world.order(user_id, loan_id) for _ in range(2)]
+                world.payments.move(orders[0], "settled")
+                world.hear(orders[0])
+                world.deliver(repeat=2)
+            world.payments.move(orders[1], "settled")
+            world.hear(orders[1])
+            world.deliver(repeat=2)
+    told = [one.kind for one in world.all(Notification)]
+    assert told.count("application-received") == 3
+    assert {kind: told.count(kind) for kind in told if kind != "application-received"} == {
+        "loan-approved": 1,
+        "loan-counter-offer": 1,
+        "loan-declined": 1,
+        "loan-disbursed": 1,
+        "instalment-upcoming": 3,
+        "instalment-due": 3,
+        "instalment-overdue": 6,
+        "payment-received": 3,
+        "payment-surplus": 1,
+        "loan-settled": 1,
+    }
+
+
+def test_every_topic_that_notify_hears_has_words(world: World, user_id: str) -> None:
+    loan_id = world.active(user_id)
+    payment_id = world.pay(user_id, loan_id)
+    loan = world.loan(loan_id)
+    assert loan.next_due_on is not None
+    heard = [topic for topic in get_args(Topic) if "notify" in SUBSCRIPTIONS[topic]]
+    for number, topic in enumerate(heard):
+        event = Event(
+            id=f"evt_{number:026}",
+            topic=topic,
+            subject=payment_id if topic.startswith("payment") else user_id if topic.startswith("user") else loan_id,
+            data={
+                "user_id": user_id,
+                "loan_id": loan_id,
+                "status": "verified",
+                "milestone": "due",
+                "due_date": loan.next_due_on.isoformat(),
+            },
+            request_id="req",
+            occurred_at=START,
+        )
+        world.app.notifying.notify(event)
+    assert len(world.all(Notification)) == len(heard) > 0
+
+
+def test_a_list_is_the_borrowers_own_newest_first_and_counts_the_unread(world: World, user_id: str) -> None:
+    world.active(user_id)
+    world.deliver()
+    read, *rest = world.all(Notification)
+    world.put(replace(read, read_at=START))
+    page, unread = world.app.notifying.list(user_id, unread=False, limit=20, after=None)
+    assert [one.id for one in page.items] == sorted((one.id for one in world.all(Notification)), reverse=True)
+    assert unread == len(rest)
+    page, unread = world.app.notifying.list(user_id, unread=True, limit=1, after=None)
+    assert (len(page.items), unread, page.next_cursor is not None) == (1, len(rest), len(rest) > 1)
+    assert read.id not in {one.id for one in page.items}
+    other: User = world.register(2)
+    assert world.app.notifying.list(other.id, unread=False, limit=20, after=None)[0].items == ()
