@@ -1,7 +1,6 @@
 """Looks into papers with Pillow: what decodes as a picture is one, and is written again without metadata."""
 
 import io
-import warnings
 from typing import Literal
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -32,18 +31,20 @@ class PillowPapers:
 
 def _picture(content: bytes, *, allowed: str) -> Paper:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Pillow warns of what is suspicious; here that is a refusal.
-            picture = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
-            if picture.width * picture.height > MOST_PIXELS:
-                raise UnreadablePaper("picture-too-large", {"max": MOST_PIXELS})
-            # A JPEG with more pictures behind the first, as many phones make it, calls itself MPO.
-            kind: Literal["JPEG", "PNG"] = "PNG" if picture.format == "PNG" else "JPEG"
-            # The camera's turn is in the metadata that goes: turn the pixels instead.
-            upright = ImageOps.exif_transpose(picture)
+        picture = Image.open(io.BytesIO(content), formats=("JPEG", "PNG"))
+        if picture.width * picture.height > MOST_PIXELS:
+            raise UnreadablePaper("picture-too-large", {"max": MOST_PIXELS})
+        # A JPEG with more pictures behind the first, as many phones make it, calls itself MPO.
+        kind: Literal["JPEG", "PNG"] = "PNG" if picture.format == "PNG" else "JPEG"
+        # The camera's turn is in the metadata that goes: turn the pixels instead.
+        upright = ImageOps.exif_transpose(picture)
     except UnidentifiedImageError:
         raise UnreadablePaper("file-type", {"allowed": allowed}) from None
-    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError):
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        # Pillow's own limit is above ours. Whether it warns or raises is left to the process: filters of
+        # warnings belong to all its threads, and two that set them for a moment can leave them set for good.
+        raise UnreadablePaper("picture-too-large", {"max": MOST_PIXELS}) from None
+    except (OSError, SyntaxError, ValueError, Warning):
         raise UnreadablePaper("file-broken") from None
     clean = Image.new(upright.mode, upright.size)
     clean.paste(upright)
