@@ -71,7 +71,7 @@ def system(shared_system: LocalSystem) -> Iterator[LocalSystem]:
 @pytest.fixture
 def road(system: LocalSystem, shared_road: Road) -> Road:
     """The way into the system, in Indonesian."""
-    assert system.url
+    assert system.url  # What the test needs first: the system, with its App installed.
     return shared_road
 
 
