@@ -2,11 +2,14 @@ import io
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from PIL import Image
 
 from pinjam.adapters.papers import PillowPapers
 
 
+# Not as strict as the other tests, so that a filter that is as strict would be seen.
+@pytest.mark.filterwarnings("default")
 def test_reading_pictures_leaves_the_filters_of_warnings_to_the_process() -> None:
     target = io.BytesIO()
     Image.effect_noise((1600, 1200), 50).save(target, "JPEG")
