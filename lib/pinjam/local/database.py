@@ -136,6 +136,8 @@ class EmbeddedDatabase:
             "port": str(_PORT),
             "timezone": "UTC",
             "log_checkpoints": "off",
+            # Otherwise a duplicate key is logged with its value: somebody's e-mail address or phone number.
+            "log_error_verbosity": "terse",
             **self._settings,
         }
         options = " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
