@@ -35,11 +35,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushSettings:
-    """How the broker pushes: pauses double from the first to the longest; all times in seconds."""
+    """How the broker pushes: pauses double from the first to the longest; all times in seconds.
+
+    All deliveries together outlast the lease of a message whose sender died (`pinjam.services.notifying`).
+    """
 
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
-    deliveries: int = 8
+    deliveries: int = 20
     answer_within_s: float = 120.0
     workers: int = 4
 
