@@ -23,9 +23,14 @@ log = logging.getLogger("pinjam.event")
 class Malformed(Exception):
     """A message that is none of our events: retried in vain, it ends among the dead letters for a person to see."""
 
+    logged = True
+
 
 class NotYet(Exception):
     """The event could not have its effect now. Raised so that Pub/Sub brings it again; says only why."""
+
+    logged = True
+    """The framework logs what a function raises as an error with a trace, which an event that waits is not."""
 
 
 class EventBody(BaseModel):

@@ -53,6 +53,11 @@ class Terminal(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether nobody has logged this yet: an exception whose class says `logged` was, where it was raised."""
+    return not (record.exc_info and getattr(record.exc_info[1], "logged", False))
+
+
 def configure(stream: TextIO | None = None) -> None:
     """Send the logs of this process to a stream (standard error); does nothing when they go somewhere already."""
     root = logging.getLogger()
@@ -61,6 +66,7 @@ def configure(stream: TextIO | None = None) -> None:
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     handler.setFormatter(Terminal() if target.isatty() else JsonLines())
+    handler.addFilter(_is_news)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     for name in NOISY:
