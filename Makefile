@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 CODE := lib functions tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format openapi lock clean
+.PHONY: help run demo test check format openapi golden lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ format: $(INSTALLED) ## Format the code
 
 openapi: $(INSTALLED) ## Write the OpenAPI documents from the models
 	$(BIN)/python -m pinjam.local.documents
+
+golden: $(INSTALLED) ## Write the tables of prices in tests/golden from the policies
+	$(BIN)/python -m pinjam.local.golden
 
 LOCK_OPTIONS := --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
