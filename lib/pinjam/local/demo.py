@@ -40,6 +40,8 @@ _STRANGERS = 20
 _AMOUNT, _TENOR = 3_000_000, 6
 _REMIND_DAYS_BEFORE = 3
 _SEEDS = 10**6
+_USUAL = ("identity-verified", "application-received")
+"""What everybody is told who applies."""
 
 
 class Demonstration:
@@ -59,7 +61,7 @@ class Demonstration:
         self._complete_profile(walker)
         loan = self._borrow(walker)
         self._repay(walker, loan)
-        self._show_messages(walker, "loan-disbursed", "payment-received")
+        self._show_messages(walker, *_USUAL, "loan-approved", "loan-disbursed", "payment-received", "payment-received")
         self._offer_less()
         self._reject()
         self._be_late(walker, loan["id"])
@@ -208,7 +210,7 @@ class Demonstration:
         reasons = " ".join(reason["message"] for reason in loan["decision"]["reasons"])
         self._screen.note(f"asked for {format_rupiah(loan['amount'])}, offered {format_rupiah(offered)}: {reasons}")
         self._screen.schedule(loan["offer"]["schedule"])
-        self._show_messages(walker, "loan-counter-offer")
+        self._show_messages(walker, *_USUAL, "loan-counter-offer")
 
     def _reject(self) -> None:
         walker = self._sign_up("7. Another person's face", nik_ending=REJECTED)

@@ -6,6 +6,7 @@ raise Unexpected, which names the step, what was expected and what came.
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -270,11 +271,12 @@ class Walker:
         return self._settled_down("the money", loan_id)
 
     def told(self, *kinds: str) -> list[Json]:
-        """The notifications, newest first, once there is one of each kind and every delivery has ended."""
+        """The notifications, newest first, once those kinds (each as often as named) are there and delivered."""
+        wanted = Counter(kinds)
         return self.road.until(
-            f"the notifications {', '.join(kinds)}",
+            f"the notifications {', '.join(wanted)}",
             lambda: self.notifications(quietly=True, limit=100).expect(200)["notifications"],
-            lambda found: set(kinds) <= {one["kind"] for one in found} and all(map(_delivered, found)),
+            lambda found: wanted <= Counter(one["kind"] for one in found) and all(map(_delivered, found)),
         )
 
     def _settled_down(self, what: str, loan_id: str) -> Json:
