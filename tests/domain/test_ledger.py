@@ -120,6 +120,7 @@ def test_a_mirrored_entry_undoes_what_it_mirrors() -> None:
     original = repayment(ALLOCATIONS, 250)
     books = balances([entry(*original), entry(*mirrored(original), kind="reversal", reverses="jrn_1")])
     assert set(books.values()) == {0}
+    assert posted(mirrored(original))[0] == ("refunds_owed", "cash_at_gateway", 250)
     assert mirrored(mirrored(original)) == original
 
 
