@@ -33,7 +33,7 @@ class _Strict(BaseModel):
 
 class _Pay(_Strict):
     transaction_status: Literal["settlement", "expire", "deny", "refund"] = "settlement"
-    duplicates: Annotated[int, Field(ge=0, le=20, strict=True)] = 0
+    duplicates: Annotated[int, Field(ge=0, le=100, strict=True)] = 0
 
 
 class _Fault(_Strict):

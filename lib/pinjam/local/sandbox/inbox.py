@@ -35,7 +35,7 @@ class Inbox:
             )
 
     def find(self, *, to: str | None = None, channel: str | None = None) -> list[Mapping[str, str]]:
-        """At most MAX_SHOWN messages for a recipient (a number with or without +) and a channel, or for all."""
+        """At most MAX_SHOWN messages, of a recipient (a number in any spelling), of a channel, or all."""
         with self._state.transaction() as cursor:
             rows = cursor.execute(
                 """
@@ -59,6 +59,8 @@ class Inbox:
 
 
 def _address(to: str) -> str:
-    # A + in a query string arrives as a space.
-    plain = to.strip().removeprefix("+")
-    return plain.lower() if "@" in plain else plain
+    """One spelling for each recipient. A + in a query string arrives as a space."""
+    if "@" in to:
+        return to.strip().replace(" ", "+").lower()
+    plain = "".join(sign for sign in to if sign not in " +-")
+    return f"62{plain[1:]}" if plain.startswith("0") else plain
