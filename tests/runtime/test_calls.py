@@ -1,0 +1,138 @@
+"""A call's fingerprint, the names of fields, and what an answer becomes."""
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+from tests.world import make_world
+
+from pinjam.runtime.api import Answer, Call
+from pinjam.runtime.models.fields import Given, OneLine
+from pinjam.runtime.validation import field_problems
+from pinjam.services.once import Answered, Keyed
+
+
+class Body(Given):
+    """A body of two fields."""
+
+    amount: int
+    note: str | None = None
+
+
+def call(body: BaseModel | None = None, **changes: Any) -> Call[BaseModel | None, None]:
+    given: dict[str, Any] = {
+        "app": make_world().app,
+        "body": body,
+        "query": None,
+        "path": {"id": "loan_1"},
+        "user_id": "usr_1",
+        "locale": "id",
+        "request_id": "req_1",
+        "route": "POST /api/x/{id}",
+        "key": "k",
+    }
+    return Call(**given | changes)
+
+
+def fingerprint(made: Call[BaseModel | None, None]) -> str:
+    return made.keyed(200, lambda _: Body(amount=1)).fingerprint
+
+
+def test_a_fingerprint_is_of_the_path_and_the_body() -> None:
+    same = fingerprint(call(Body(amount=1)))
+    assert same == fingerprint(call(Body(amount=1, note=None)))
+    # Whoever asks again, in whichever language and under whatever request id, asks for the same.
+    assert same == fingerprint(call(Body(amount=1), locale="en", request_id="req_2"))
+    others = [
+        call(Body(amount=2)),
+        call(Body(amount=1, note="")),
+        call(Body(amount=1), path={"id": "loan_2"}),
+        call(None),
+    ]
+    assert len({same, *(fingerprint(other) for other in others)}) == 5
+
+
+def test_a_key_is_scoped_to_the_borrower_and_the_route() -> None:
+    assert call().keyed(200, lambda _: Body(amount=1)).id == "usr_1:POST /api/x/{id}:k"
+
+
+def test_a_kept_answer_is_plain_json() -> None:
+    keyed: Keyed[int] = call().keyed(202, lambda amount: Body(amount=amount))
+    assert (keyed.status, keyed.render(5)) == (202, {"amount": 5, "note": None})
+
+
+def test_the_actor_of_a_public_call_is_anonymous() -> None:
+    assert (call().actor.id, call(user_id="").actor.id) == ("usr_1", "anonymous")
+    assert call().actor.request_id == "req_1"
+
+
+def test_a_replayed_answer_says_so() -> None:
+    assert Answer.of(Answered(200, {})).headers == {}
+    assert Answer.of(Answered(200, {}, replayed=True)).headers == {"Idempotent-Replayed": "true"}
+
+
+class Cat(Given):
+    """One of two."""
+
+    type: Literal["cat"]
+    lives: Annotated[int, Field(ge=1, le=9)]
+
+
+class Dog(Given):
+    """The other."""
+
+    type: Literal["dog"]
+
+
+class Owner(Given):
+    """Nested in all the ways there are."""
+
+    name: Annotated[str, Field(min_length=2, max_length=4), OneLine]
+    pets: Annotated[list[Annotated[Cat | Dog, Field(discriminator="type")]], Field(min_length=1, max_length=2)]
+    size: Literal["s", "m"] = "s"
+    code: Annotated[str, Field(pattern=r"^\d+$")] = "1"
+
+
+GOOD: dict[str, Any] = {"name": "Ani", "pets": [{"type": "cat", "lives": 9}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "code", "limit"),
+    [
+        ({"name": "x"}, "name", "too-short", 2),
+        ({"name": "xxxxx"}, "name", "too-long", 4),
+        ({"name": "   "}, "name", "required", ""),
+        ({"name": "a\tb"}, "name", "control-characters", ""),
+        ({"pets": []}, "pets", "too-few", 1),
+        ({"pets": [{"type": "dog"}] * 3}, "pets", "too-many", 2),
+        ({"pets": [{"type": "cat", "lives": 0}]}, "pets[0].lives", "too-low", 1),
+        ({"pets": [{"type": "dog"}, {"type": "cat", "lives": 10}]}, "pets[1].lives", "too-high", 9),
+        ({"pets": [{"type": "cat"}]}, "pets[0].lives", "required", ""),
+        ({"pets": [{"type": "dog", "cat": 1}]}, "pets[0].cat", "unknown-field", ""),
+        ({"pets": [{"type": "cow"}]}, "pets[0]", "not-allowed", "'cat', 'dog'"),
+        ({"pets": [{}]}, "pets[0]", "required", ""),
+        ({"pets": {"0": {"type": "dog"}}}, "pets", "wrong-type", ""),
+        ({"size": "l"}, "size", "not-allowed", "'s' or 'm'"),
+        ({"code": "x"}, "code", "invalid", "^\\d+$"),
+    ],
+    ids=str,
+)
+def test_a_problem_is_named_as_the_client_wrote_it(
+    changes: dict[str, Any], field: str, code: str, limit: int | str
+) -> None:
+    given = GOOD | changes
+    with pytest.raises(ValidationError) as wrong:
+        Owner.model_validate(given, strict=True)
+    (problem,) = field_problems(wrong.value, given)
+    assert (problem.field, problem.code) == (field, code)
+    if code != "invalid":
+        assert problem.params == {"limit": limit}
+
+
+def test_a_librarys_own_words_are_not_repeated() -> None:
+    class Strange(BaseModel):
+        value: Annotated[int, Field(multiple_of=7)]
+
+    with pytest.raises(ValidationError) as wrong:
+        Strange.model_validate({"value": 8})
+    assert [one.code for one in field_problems(wrong.value)] == ["wrong-type"]

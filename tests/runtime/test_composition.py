@@ -1,0 +1,158 @@
+"""What belongs together: functions and their events, ports and use cases, and what an import costs."""
+
+import base64
+import json
+import subprocess
+import sys
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+from tests.runtime.test_settings import COMPLETE
+from tests.world import make_world
+
+from pinjam.runtime import composition
+from pinjam.runtime.composition import App
+from pinjam.runtime.settings import Settings, SettingsError
+from pinjam.services.subscriptions import SUBSCRIPTIONS
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+NAMES = sorted(source.parent.name for source in FUNCTIONS.glob("*/main.py"))
+HEAVY = {
+    "PIL",
+    "argon2",
+    "cryptography",
+    "email_validator",
+    "google.auth",
+    "httpx",
+    "jwt",
+    "phonenumbers",
+    "pinjam.local",
+    "psycopg",
+    "psycopg_pool",
+    "smtplib",
+    "sqlalchemy",
+    "waitress",
+}
+"""Each costs a cold start a part of a second, and is needed by some requests only."""
+
+
+def test_every_subscriber_is_a_function_and_every_event_function_subscribes() -> None:
+    subscribed = {name for names in SUBSCRIPTIONS.values() for name in names}
+    assert subscribed <= set(NAMES)
+    heard = {name for name in NAMES if "consumer(" in (FUNCTIONS / name / "main.py").read_text(encoding="utf-8")}
+    assert heard == subscribed
+    assert all(len(set(names)) == len(names) > 0 for names in SUBSCRIPTIONS.values())
+
+
+def test_a_function_is_named_like_its_folder() -> None:
+    for name in NAMES:
+        text = (FUNCTIONS / name / "main.py").read_text(encoding="utf-8")
+        assert f"\n{name} = " in text
+        assert f'Api("{name}"' in text or f'consumer("{name}"' in text
+
+
+LOAD = """
+import json, runpy, sys
+heavy = set(json.loads(sys.argv[1]))
+loaded = {}
+for name in sys.argv[2:]:
+    runpy.run_path(name)
+    loaded[name] = sorted(heavy & set(sys.modules))
+print(json.dumps(loaded))
+"""
+
+
+def test_importing_a_function_imports_nothing_heavy() -> None:
+    """All in one process: what one of them imports would show for each that follows, and fail as well."""
+    sources = [str(FUNCTIONS / name / "main.py") for name in NAMES]
+    command = [sys.executable, "-c", LOAD, json.dumps(sorted(HEAVY)), *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own Python
+    assert json.loads(done.stdout) == {source: [] for source in sources}
+
+
+QUOTE = """
+import base64, json, sys
+import functions_framework
+heavy = set(json.loads(sys.argv[1]))
+claims = base64.urlsafe_b64encode(b'{"sub": "usr_1"}').rstrip(b"=").decode()
+app = functions_framework.create_app("loans", sys.argv[2], "http")
+answer = app.test_client().get(
+    "/api/loans/quote?amount=3000000&tenor_months=6", headers={"X-Apigateway-Api-Userinfo": claims}
+)
+print(json.dumps([answer.status_code, sorted(heavy & set(sys.modules))]))
+"""
+
+
+WHOLE = {"httpx", "psycopg", "psycopg_pool"}
+"""A use case is made whole: with the store and the events' client, though a quote asks neither."""
+
+
+def test_a_first_quote_pays_for_its_use_case_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", QUOTE, json.dumps(sorted(HEAVY)), str(FUNCTIONS / "loans" / "main.py")]
+    environment = {**COMPLETE, "PINJAM_PROFILE": "gcp"}
+    done = subprocess.run(  # noqa: S603 - our own Python
+        command, capture_output=True, text=True, check=True, timeout=60, env=environment, cwd=tmp_path
+    )
+    status, loaded = json.loads(done.stdout)
+    assert status == 200
+    assert set(loaded) <= WHOLE
+    # Its one line on standard error, as Cloud Logging reads it.
+    (line,) = [json.loads(text) for text in done.stderr.splitlines()]
+    assert (line["message"], line["route"], line["status"]) == ("request", "/api/loans/quote", 200)
+
+
+USE_CASES = [
+    "registration",
+    "sessions",
+    "profiles",
+    "documents",
+    "verification",
+    "lending",
+    "deciding",
+    "disbursing",
+    "repaying",
+    "notifying",
+    "servicing",
+]
+
+
+@pytest.mark.parametrize("name", USE_CASES)
+def test_a_use_case_is_made_once_over_the_given_ports(name: str) -> None:
+    world = make_world()
+    made = getattr(world.app, name)
+    assert getattr(world.app, name) is made
+    assert made.store is world.store
+
+
+def test_every_port_can_be_made_from_settings_alone(tmp_path: Path) -> None:
+    key = base64.b64encode(bytes(32)).decode()
+    values = {**COMPLETE, "PINJAM_OBJECTS_PATH": str(tmp_path), "PINJAM_VAULT_KEY": key}
+    app = App(Settings.read(values))
+    ports = [name for name, kind in vars(App).items() if isinstance(kind, cached_property)]
+    assert set(USE_CASES) < set(ports)
+    for name in ports:
+        assert getattr(app, name) is not None
+
+
+def test_a_missing_setting_shows_when_its_port_is_first_used(tmp_path: Path) -> None:
+    app = App(Settings.read({"PINJAM_STATE": str(tmp_path)}))
+    assert app.policies.policies
+    with pytest.raises(SettingsError, match="PINJAM_DATABASE_URL"):
+        _ = app.store
+
+
+def test_the_process_has_one_app_made_from_its_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PINJAM_STATE", str(tmp_path))
+    monkeypatch.setenv("PINJAM_PROJECT", "from-the-environment")
+    monkeypatch.delenv("PINJAM_PROFILE", raising=False)
+    composition.install(None)
+    try:
+        first = composition.current()
+        assert composition.current() is first
+        assert first.settings.project == "from-the-environment"
+        world = make_world()
+        composition.install(world.app)
+        assert composition.current() is world.app
+    finally:
+        composition.install(None)

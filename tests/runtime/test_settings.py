@@ -1,0 +1,176 @@
+"""Settings: read once, from a mapping, naming the variable that is missing or wrong."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from pinjam.runtime.settings import EMULATOR_VARIABLES, Settings, SettingsError
+
+COMPLETE: Mapping[str, str] = {
+    "PINJAM_PROFILE": "gcp",
+    "PINJAM_PROJECT": "pinjam-test",
+    "PINJAM_PUBLIC_URL": "https://api.example",
+    "PINJAM_DATABASE_URL": "postgresql://db",
+    "PINJAM_PUBSUB_URL": "https://pubsub.example",
+    "PINJAM_VAULT_KEY": base64.b64encode(bytes(32)).decode(),
+    "PINJAM_IDENTITY_URL": "https://identity.example",
+    "PINJAM_TOKEN_URL": "https://token.example",
+    "PINJAM_JWKS_URL": "https://jwks.example",
+    "PINJAM_IDENTITY_API_KEY": "api-key",
+    "PINJAM_IDENTITY_ADMIN_TOKEN": "admin",
+    "PINJAM_EKYC_URL": "https://ekyc.example",
+    "PINJAM_EKYC_APP_ID": "app",
+    "PINJAM_EKYC_API_KEY": "key",
+    "PINJAM_MIDTRANS_URL": "https://midtrans.example",
+    "PINJAM_MIDTRANS_SERVER_KEY": "server-key",
+    "PINJAM_IRIS_URL": "https://iris.example",
+    "PINJAM_IRIS_CREATOR_KEY": "creator",
+    "PINJAM_IRIS_APPROVER_KEY": "approver",
+    "PINJAM_SMTP_HOST": "mail.example",
+    "PINJAM_SMTP_PORT": "587",
+    "PINJAM_SMTP_USER": "user",
+    "PINJAM_SMTP_PASSWORD": "password",
+    "PINJAM_SMTP_SENDER": "halo@example.com",
+    "PINJAM_SMTP_STARTTLS": "true",
+    "PINJAM_WHATSAPP_URL": "https://whatsapp.example",
+    "PINJAM_WHATSAPP_PHONE_NUMBER_ID": "1",
+    "PINJAM_WHATSAPP_TOKEN": "token",
+    "PINJAM_SMS_URL": "https://sms.example",
+    "PINJAM_SMS_USERKEY": "user",
+    "PINJAM_SMS_PASSKEY": "pass",
+    "PINJAM_OBJECTS_PATH": "/objects",
+    "PINJAM_OBJECTS_KEY": base64.b64encode(b"secret").decode(),
+}
+
+GROUPS: Mapping[str, Callable[[Settings], object]] = {
+    "PINJAM_IDENTITY_URL PINJAM_TOKEN_URL PINJAM_JWKS_URL PINJAM_IDENTITY_API_KEY PINJAM_IDENTITY_ADMIN_TOKEN": (
+        lambda settings: settings.identity
+    ),
+    "PINJAM_EKYC_URL PINJAM_EKYC_APP_ID PINJAM_EKYC_API_KEY": lambda settings: settings.ekyc,
+    "PINJAM_MIDTRANS_URL PINJAM_MIDTRANS_SERVER_KEY": lambda settings: settings.midtrans,
+    "PINJAM_IRIS_URL PINJAM_IRIS_CREATOR_KEY PINJAM_IRIS_APPROVER_KEY": lambda settings: settings.iris,
+    "PINJAM_SMTP_HOST PINJAM_SMTP_PORT PINJAM_SMTP_USER PINJAM_SMTP_PASSWORD PINJAM_SMTP_SENDER PINJAM_SMTP_STARTTLS": (
+        lambda settings: settings.smtp
+    ),
+    "PINJAM_WHATSAPP_URL PINJAM_WHATSAPP_PHONE_NUMBER_ID PINJAM_WHATSAPP_TOKEN": lambda settings: settings.whatsapp,
+    "PINJAM_SMS_URL PINJAM_SMS_USERKEY PINJAM_SMS_PASSKEY": lambda settings: settings.sms,
+    "PINJAM_OBJECTS_PATH PINJAM_OBJECTS_KEY": lambda settings: settings.objects,
+    "PINJAM_PROJECT": lambda settings: settings.project,
+    "PINJAM_PUBLIC_URL": lambda settings: settings.public_url,
+    "PINJAM_DATABASE_URL": lambda settings: settings.database_url,
+    "PINJAM_PUBSUB_URL": lambda settings: settings.pubsub_url,
+    "PINJAM_VAULT_KEY": lambda settings: settings.vault_key,
+}
+EACH = [(name, get) for names, get in GROUPS.items() for name in names.split()]
+
+
+def without(*names: str, **changes: str) -> Settings:
+    return Settings.read({name: value for name, value in {**COMPLETE, **changes}.items() if name not in names})
+
+
+@pytest.mark.parametrize(("names", "get"), GROUPS.items(), ids=[names.split()[0] for names in GROUPS])
+def test_a_group_reads_its_own_variables(names: str, get: Callable[[Settings], object]) -> None:
+    group = get(without())
+    if len(names.split()) > 1:
+        given = [getattr(group, field.name) for field in fields(group)]  # type: ignore[arg-type]  # a dataclass
+        expected = [COMPLETE[name] for name in names.split()]
+        known = {"587": 587, "true": True, "/objects": Path("/objects"), "c2VjcmV0": b"secret"}
+        assert given == [known.get(value, value) for value in expected]
+    else:
+        assert group in (COMPLETE[names], bytes(32))
+
+
+@pytest.mark.parametrize(("name", "get"), EACH, ids=[name for name, _ in EACH])
+def test_a_missing_or_empty_variable_is_named(name: str, get: Callable[[Settings], object]) -> None:
+    for settings in (without(name), without(**{name: ""})):
+        with pytest.raises(SettingsError, match=f"^{name} is not set"):
+            get(settings)
+
+
+def test_a_function_needs_only_its_own_groups() -> None:
+    settings = Settings.read({"PINJAM_PROFILE": "gcp", "PINJAM_PROJECT": "p"})
+    assert (settings.project, settings.cors_origins, settings.clock_file) == ("p", (), None)
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "5.5", " 587", "0x10", "1e3"])
+def test_a_number_must_be_whole(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PINJAM_SMTP_PORT is .* must be a whole number"):
+        _ = without(PINJAM_SMTP_PORT=value).smtp
+
+
+@pytest.mark.parametrize("value", ["True", "yes", "1", "on"])
+def test_a_flag_is_true_or_false(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PINJAM_SMTP_STARTTLS is .* must be true or false"):
+        _ = without(PINJAM_SMTP_STARTTLS=value).smtp
+    assert without(PINJAM_SMTP_STARTTLS="false").smtp.starttls is False
+
+
+@pytest.mark.parametrize("value", ["not base64!", "abc", "=", "ü"])
+def test_a_key_must_be_base64_and_is_not_repeated(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PINJAM_VAULT_KEY must be base64$"):
+        _ = without(PINJAM_VAULT_KEY=value).vault_key
+
+
+@pytest.mark.parametrize("name", EMULATOR_VARIABLES)
+def test_the_gcp_profile_refuses_every_emulator(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is set"):
+        without(**{name: "localhost:9099"})
+    assert without(**{name: ""}).profile == "gcp"
+    assert without(**{name: "localhost:9099", "PINJAM_PROFILE": "emulators"}).profile == "emulators"
+
+
+def test_firebase_is_among_the_emulators() -> None:
+    assert "FIREBASE_AUTH_EMULATOR_HOST" in EMULATOR_VARIABLES
+
+
+@pytest.mark.parametrize("profile", ["", "GCP", "production", "local "])
+def test_an_unknown_profile_is_refused(profile: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PINJAM_PROFILE is .* local, emulators, gcp"):
+        Settings.read({"PINJAM_PROFILE": profile})
+
+
+def test_without_a_profile_it_is_the_local_one(tmp_path: Path) -> None:
+    assert Settings.read({"PINJAM_STATE": str(tmp_path)}).profile == "local"
+
+
+@pytest.mark.parametrize("profile", ["local", "emulators", "gcp"])
+def test_what_the_local_system_left_counts_in_the_local_profile_alone(tmp_path: Path, profile: str) -> None:
+    (tmp_path / "system.json").write_text(json.dumps({"PINJAM_PROJECT": "running", "PINJAM_PUBSUB_URL": "http://it"}))
+    given = {"PINJAM_STATE": str(tmp_path), "PINJAM_PROFILE": profile, "PINJAM_PROJECT": "given"}
+    settings = Settings.read(given)
+    assert settings.project == "given"
+    if profile == "local":
+        assert settings.pubsub_url == "http://it"
+    else:
+        with pytest.raises(SettingsError):
+            _ = settings.pubsub_url
+
+
+def test_without_a_running_system_the_text_says_how_to_start_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="make run"):
+        _ = Settings.read({"PINJAM_STATE": str(tmp_path)}).database_url
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("", ()), ("https://a", ("https://a",)), (" https://a , https://b,,", ("https://a", "https://b"))],
+)
+def test_origins_are_a_list_with_commas(given: str, expected: tuple[str, ...]) -> None:
+    assert without(PINJAM_CORS_ORIGINS=given).cors_origins == expected
+
+
+def test_the_business_date_cannot_be_moved_in_gcp(tmp_path: Path) -> None:
+    given = {"PINJAM_CLOCK_FILE": "clock.json", "PINJAM_STATE": str(tmp_path)}
+    assert Settings.read(given).clock_file == Path("clock.json")
+    assert Settings.read(given | {"PINJAM_PROFILE": "gcp"}).clock_file is None
+
+
+def test_settings_do_not_follow_the_environment() -> None:
+    environment = dict(COMPLETE)
+    settings = Settings.read(environment)
+    environment["PINJAM_PROJECT"] = "changed"
+    assert settings.project == "pinjam-test"
