@@ -91,6 +91,26 @@ def walker(new_walker: NewWalker) -> Walker:
     return new_walker()
 
 
+@pytest.fixture(scope="module")
+def verified_person() -> dict[str, Walker]:
+    """Keeps one verified borrower for the whole module, on whatever system the worker has."""
+    return {}
+
+
+@pytest.fixture
+def verified(verified_person: dict[str, Walker], road: Road, people: People) -> Iterator[Walker]:
+    """A verified borrower without a loan, who need not be new for each test."""
+    if not verified_person:
+        first = Walker(road, people.person(), people)
+        first.become_verified()
+        verified_person["one"] = first
+    kept = verified_person["one"]
+    walker = Walker(road, kept.person, people)
+    walker.token = kept.token
+    yield walker
+    assert walker.call("GET", "/api/loans").expect(200)["loans"] == []
+
+
 @pytest.fixture
 def at_once() -> AtOnce:
     """Calls a function so many times, with 0, 1, 2 ..., all at the same moment; what came, in that order."""
