@@ -27,7 +27,7 @@ from pinjam.runtime import composition
 from pinjam.runtime.models.identity import RegisterRequest
 from pinjam.runtime.settings import Settings
 
-WAIT_S = 30
+WAIT_S = 60
 HTTP_FUNCTION = """
 import functions_framework
 from pinjam.runtime.composition import current
