@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 CODE := lib functions tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format openapi golden lock clean
+.PHONY: help run demo test check format ledger audit openapi golden lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ check: $(INSTALLED) ## Lint, types, layers, lock
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+ledger: $(INSTALLED) ## Print the trial balance of the running local system
+	@$(BIN)/python -m pinjam.ledger
+
+audit: $(INSTALLED) ## Check the audit log of the running local system
+	@$(BIN)/python -m pinjam.audit
 
 openapi: $(INSTALLED) ## Write the OpenAPI documents from the models
 	$(BIN)/python -m pinjam.local.documents

@@ -27,7 +27,7 @@ from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.document import Document, DocumentKind
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.notification import Channel, Notification
-from pinjam.domain.payment import Method, Payment
+from pinjam.domain.payment import Method, Payment, PaymentKind
 from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
 from pinjam.domain.user import User, UserStatus
 from pinjam.runtime.composition import App
@@ -36,6 +36,7 @@ from pinjam.services.lending import ApplicationForm
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.profiles import NewBankAccount
 from pinjam.services.recording import Actor
+from pinjam.services.repaying import PaymentForm
 from pinjam.services.signup import SignUp
 from pinjam.services.store import R, Record
 from pinjam.services.subscriptions import SUBSCRIPTIONS
@@ -224,28 +225,34 @@ class World:
         return loan_id
 
     def start_payment(
-        self, user_id: str, loan_id: str, *, method: Method = BCA, key: str | None = None, request: str = ""
+        self,
+        user_id: str,
+        loan_id: str,
+        *,
+        kind: PaymentKind = "instalment",
+        amount: int | None = None,
+        method: Method = BCA,
+        key: str | None = None,
+        request: str = "",
     ) -> Answered:
         return self.app.repaying.start(
             user_id,
-            loan_id=loan_id,
-            kind="instalment",
-            method=method,
+            PaymentForm(loan_id=loan_id, kind=kind, amount=amount, method=method),
             keyed=self.keyed(user_id, "pay", key, request),
             actor=self.actor(user_id),
         )
 
-    def order(self, user_id: str, loan_id: str) -> str:
+    def order(self, user_id: str, loan_id: str, *, kind: PaymentKind = "instalment", amount: int | None = None) -> str:
         """The id of a payment whose order is open at the gateway."""
-        return str(self.start_payment(user_id, loan_id).body["id"])
+        return str(self.start_payment(user_id, loan_id, kind=kind, amount=amount).body["id"])
 
     def hear(self, payment_id: str) -> None:
         """The gateway's notification of an order arrives."""
-        self.app.repaying.hear({"order_id": payment_id, "signature_key": "genuine"}, request_id="req_gateway")
+        self.app.collecting.hear({"order_id": payment_id, "signature_key": "genuine"}, request_id="req_gateway")
 
-    def pay(self, user_id: str, loan_id: str) -> str:
-        """The id of a payment of the next instalment that arrived."""
-        payment_id = self.order(user_id, loan_id)
+    def pay(self, user_id: str, loan_id: str, *, kind: PaymentKind = "instalment", amount: int | None = None) -> str:
+        """The id of a payment that arrived, by default of the next instalment."""
+        payment_id = self.order(user_id, loan_id, kind=kind, amount=amount)
         self.payments.move(payment_id, "settled")
         self.hear(payment_id)
         return payment_id
@@ -263,7 +270,11 @@ class World:
         use = {
             "verify_identity": lambda: self.app.verification.verify(event),
             "decide_loan": lambda: self.app.deciding.decide(event),
-            "disburse": lambda: self.app.disbursing.disburse(event),
+            "disburse": lambda: (
+                self.app.refunding.hear(event)
+                if event.topic == "payment-settled"
+                else self.app.disbursing.disburse(event)
+            ),
             "notify": lambda: self.app.notifying.notify(event),
         }
         use[name]()

@@ -2,6 +2,8 @@
 
 from pinjam.runtime.api import Answer, Api, Call
 from pinjam.runtime.models.payments import (
+    BillQuery,
+    BillShown,
     Heard,
     MidtransNotification,
     PaymentList,
@@ -9,6 +11,7 @@ from pinjam.runtime.models.payments import (
     PaymentRequest,
     PaymentShown,
 )
+from pinjam.services.repaying import PaymentForm
 
 api = Api("pay", tag="Payments")
 
@@ -25,15 +28,17 @@ api = Api("pay", tag="Payments")
 def start(call: Call[PaymentRequest, None]) -> Answer:
     """Start a repayment: the answer says where and how much to pay."""
     body = call.body
-    answered = call.app.repaying.start(
-        call.user_id,
-        loan_id=body.loan_id,
-        kind=body.kind,
-        method=body.method.method(),
-        keyed=call.keyed(201, PaymentShown.of),
-        actor=call.actor,
-    )
-    return Answer.of(answered)
+    form = PaymentForm(loan_id=body.loan_id, kind=body.kind, amount=body.amount, method=body.method.method())
+    keyed = call.keyed(201, PaymentShown.of)
+    return Answer.of(call.app.repaying.start(call.user_id, form, keyed=keyed, actor=call.actor))
+
+
+@api.route("GET", "/api/payments/quote", query=BillQuery, answer=BillShown, problems=(404, 409, 422))
+def simulate(call: Call[None, BillQuery]) -> Answer:
+    """Simulate a bill: what is due, or what settling the loan costs and saves, on any day of its life."""
+    query = call.query
+    bill = call.app.repaying.simulate(call.user_id, loan_id=query.loan_id, kind=query.kind, as_of=query.as_of)
+    return Answer(200, BillShown.of(bill, call.locale))
 
 
 @api.route("GET", "/api/payments", query=PaymentQuery, answer=PaymentList, problems=(422,))
@@ -61,7 +66,7 @@ def show(call: Call[None, None]) -> Answer:
 )
 def hear(call: Call[MidtransNotification, None]) -> Answer:
     """Take in Midtrans's signed notification. Repeats and disorder are harmless."""
-    call.app.repaying.hear(call.body.model_dump(), request_id=call.request_id)
+    call.app.collecting.hear(call.body.model_dump(), request_id=call.request_id)
     return Answer(200, Heard())
 
 

@@ -9,6 +9,7 @@ import pytest
 from pinjam.adapters.memory import MemoryStore
 from pinjam.adapters.postgres import PostgresStore
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
+from pinjam.domain.ledger import Account, JournalEntry, Posting
 from pinjam.domain.loan import (
     Application,
     Contract,
@@ -22,6 +23,7 @@ from pinjam.domain.loan import (
 )
 from pinjam.domain.notification import Delivery, Notification
 from pinjam.domain.payment import Allocation, Instructions, Method, Payment, PaymentStatus
+from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
 from pinjam.domain.user import BankAccount, Consent, Kyc, KycCheck, Sealed, User, UserStatus
 from pinjam.services.store import Record, Store, Transaction
@@ -212,7 +214,48 @@ class Samples:
             allocation=(Allocation(number=1, late_fee=1, interest=2, principal=3),),
             surplus=7,
             settled_at=AT,
+            posted_on=date(2026, 2, 1),
+            closes=True,
         )
+
+    def reversed_payment(self) -> Payment:
+        return replace(
+            self.payment(3),
+            status=PaymentStatus.REVERSED,
+            settled_at=AT,
+            posted_on=date(2026, 2, 1),
+            reversed_at=AT + timedelta(days=1),
+        )
+
+    def entry(self, number: int = 1) -> JournalEntry:
+        return JournalEntry(
+            id=f"jrn_{number:04}",
+            key=f"disbursement:{number}",
+            kind="disbursement",
+            loan_id="loan_0001",
+            subject="loan_0001",
+            on=date(2026, 2, 1),
+            at=AT,
+            postings=(Posting(debit=Account.LOANS_RECEIVABLE, credit=Account.FEE_INCOME, amount=1),),
+        )
+
+    def reversing_entry(self) -> JournalEntry:
+        return replace(self.entry(2), kind="reversal", reverses="jrn_0001")
+
+    def refund(self, number: int = 1) -> Refund:
+        return Refund(
+            id=f"rfd_{number:04}",
+            user_id="usr_0001",
+            loan_id="loan_0001",
+            payment_id=f"pay_{number:04}",
+            amount=7,
+            status=RefundStatus.OWED,
+            created_at=AT,
+            updated_at=AT,
+        )
+
+    def full_refund(self) -> Refund:
+        return replace(self.refund(3), status=RefundStatus.PAID, payout_id="out_1", paid_at=AT)
 
     def notification(self, number: int = 1) -> Notification:
         return Notification(
@@ -273,6 +316,11 @@ class Samples:
             self.loan(2),
             replace(self.settled_loan(), id="loan_0003", payout_id=None),
             self.full_payment(),
+            self.reversed_payment(),
+            self.entry(),
+            self.reversing_entry(),
+            self.refund(),
+            self.full_refund(),
             self.payment(2),
             self.full_notification(),
             self.notification(2),

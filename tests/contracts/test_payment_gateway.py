@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -100,7 +101,10 @@ def test_a_paid_order_is_settled_and_cancelling_leaves_it_so(sandbox: SandboxSer
     sandbox.sandbox.orders.move("pay_1", "settlement")
     gateway.cancel("pay_1")
     settled = gateway.status("pay_1")
-    assert settled == Order(order_id="pay_1", transaction_id=order.transaction_id, status="settled", amount=44_000)
+    assert settled is not None
+    assert settled.paid_at is not None
+    assert settled.paid_at.utcoffset() == timedelta(hours=7)
+    assert settled == replace(order, status="settled", paid_at=settled.paid_at)
 
 
 @pytest.mark.parametrize(("to", "status"), [("expire", "expired"), ("deny", "failed"), ("cancel", "failed")], ids=str)

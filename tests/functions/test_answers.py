@@ -236,6 +236,7 @@ def test_a_sweep_counts_what_it_did(functions: Functions, user_id: str) -> None:
         "offers_expired": 1,
         "payments_checked": 0,
         "payouts_retried": 0,
+        "refunds_retried": 0,
         "reminders": 0,
         "faults": 0,
     }

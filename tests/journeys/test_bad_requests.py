@@ -205,7 +205,8 @@ def test_without_a_bank_account_an_offer_cannot_be_accepted(walker: Walker, prob
     [
         ("loan_id", 1, "wrong-type"),
         ("kind", "everything", "not-allowed"),
-        ("amount", 1000, "unknown-field"),
+        ("amount", 1000, "amount-not-wanted"),
+        ("amount", "1000", "wrong-type"),
         ("method", {"type": "cash"}, "not-allowed"),
         ("method", {}, "required"),
         ("method", None, "wrong-type"),

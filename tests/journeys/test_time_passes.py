@@ -150,7 +150,8 @@ def test_money_that_arrives_for_a_debt_already_paid_goes_to_the_next_and_then_is
     walker: Walker, road: Road
 ) -> None:
     loan_id = walker.become_borrower(1_000_000, 1)
-    payments = [walker.start_payment(loan_id, key=f"pay-{number}").expect(201) for number in (1, 2)]
+    kinds = ("instalment", "settlement")
+    payments = [walker.start_payment(loan_id, kind=kind, key=f"pay-{kind}").expect(201) for kind in kinds]
     for payment in payments:
         road.pay_at_bank(payment["id"]).expect(200)
     first, second = (walker.payment(payment["id"]).expect(200) for payment in payments)

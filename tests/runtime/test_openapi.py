@@ -31,6 +31,7 @@ CONTRACT = {
     "POST /api/loans/{id}/withdraw",
     "POST /api/payments",
     "GET /api/payments",
+    "GET /api/payments/quote",
     "GET /api/payments/{id}",
     "POST /api/payments/webhook/midtrans",
     "GET /api/notifications",

@@ -59,6 +59,7 @@ class _Answer(BaseModel):
     gross_amount: str | None = None
     currency: str = "IDR"
     payment_type: str | None = None
+    settlement_time: str | None = None
     va_numbers: tuple[_VirtualAccount, ...] = ()
     permata_va_number: str | None = None
     bill_key: str | None = None
@@ -227,7 +228,18 @@ def _order(answer: _Answer, order_id: str) -> Order:
         transaction_id=answer.transaction_id,
         status=_status(answer),
         amount=int(whole[1]),
+        paid_at=_instant(answer.settlement_time),
     )
+
+
+def _instant(text: str | None) -> datetime | None:
+    """A time as Midtrans writes it, in Jakarta; None when there is none."""
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=_JAKARTA)
+    except ValueError:
+        raise Unavailable(SERVICE, "the settlement time is not a time") from None
 
 
 def _status(answer: _Answer) -> OrderStatus:

@@ -1,7 +1,7 @@
 """A repayment, from the order at the gateway to its allocation."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -58,6 +58,8 @@ class Payment:
     """One repayment and its one gateway order (`order_id` is the payment's id).
 
     `instructions` is None until the gateway has answered. `surplus` is what exceeded the debt, in rupiah.
+    Once settled, `posted_on` is the business date that counts for it, and `closes` says whether it was the
+    quoted settlement sum, paid in time.
     """
 
     id: str
@@ -75,3 +77,6 @@ class Payment:
     allocation: tuple[Allocation, ...] = ()
     surplus: int = 0
     settled_at: datetime | None = None
+    posted_on: date | None = None
+    closes: bool = False
+    reversed_at: datetime | None = None

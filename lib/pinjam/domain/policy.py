@@ -128,9 +128,10 @@ class VerificationPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentPolicy:
-    """Limits of ways to pay: the highest amount of one QRIS payment."""
+    """Limits of payments, in rupiah: the lowest partial payment, and the highest by QRIS."""
 
     qris_max: int
+    partial_min: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -235,12 +235,15 @@ class Walker:
         body = {"consent": True, "statements": [True] * STATEMENTS}
         return self.call("POST", f"/api/loans/{loan_id}/accept", key=key, body=body)
 
-    def start_payment(self, loan_id: str, *, key: str, bank: str | None = "bca") -> Reply:
-        """Start paying the next instalment by virtual account, or by QRIS without a bank."""
+    def start_payment(
+        self, loan_id: str, *, key: str, kind: str = "instalment", amount: int | None = None, bank: str | None = "bca"
+    ) -> Reply:
+        """Start a payment by virtual account, or by QRIS without a bank; `amount` for a partial one."""
         method = {"type": "qris"} if bank is None else {"type": "bank_transfer", "bank": bank}
-        return self.call(
-            "POST", "/api/payments", key=key, body={"loan_id": loan_id, "kind": "instalment", "method": method}
-        )
+        body: Json = {"loan_id": loan_id, "kind": kind, "method": method}
+        if amount is not None:
+            body["amount"] = amount
+        return self.call("POST", "/api/payments", key=key, body=body)
 
     def payment(self, payment_id: str) -> Reply:
         """Look at a payment."""

@@ -16,6 +16,8 @@ from pinjam.services.recording import Outbox, Recorder
 if TYPE_CHECKING:
     from pinjam.domain.notification import Channel
     from pinjam.domain.policy import Policies
+    from pinjam.services.books import Books
+    from pinjam.services.collecting import Collecting
     from pinjam.services.deciding import Deciding
     from pinjam.services.disbursing import Disbursing
     from pinjam.services.documents import Documents
@@ -36,12 +38,14 @@ if TYPE_CHECKING:
         Vault,
     )
     from pinjam.services.profiles import Profiles
+    from pinjam.services.refunding import Refunding
     from pinjam.services.repaying import Repaying
     from pinjam.services.servicing import Servicing
     from pinjam.services.sessions import Sessions
     from pinjam.services.signup import Registration
     from pinjam.services.store import Store
     from pinjam.services.verification import Verification
+    from pinjam.services.writing_off import WritingOff
 
 
 class App:
@@ -186,6 +190,13 @@ class App:
         return Recorder(self.clock, self.ids)
 
     @cached_property
+    def books(self) -> "Books":
+        """The ledger."""
+        from pinjam.services.books import Books
+
+        return Books(self.clock, self.ids)
+
+    @cached_property
     def outbox(self) -> Outbox:
         """Publishes after the commit."""
         return Outbox(self.store, self.publisher, self.clock)
@@ -264,17 +275,56 @@ class App:
             self.clock,
             self.ids,
             self.recorder,
+            self.books,
             self.outbox,
         )
 
     @cached_property
     def repaying(self) -> "Repaying":
-        """Repayments."""
+        """Bills, and orders to pay them."""
         from pinjam.services.repaying import Repaying
 
-        return Repaying(
-            self.store, self.payment_gateway, self.policies, self.clock, self.ids, self.recorder, self.outbox
+        return Repaying(self.store, self.payment_gateway, self.policies, self.clock, self.ids, self.recorder)
+
+    @cached_property
+    def collecting(self) -> "Collecting":
+        """Money on its way in, and taken back."""
+        from pinjam.services.collecting import Collecting
+        from pinjam.services.reversing import Reversing
+
+        return Collecting(
+            self.store,
+            self.payment_gateway,
+            self.clock,
+            self.ids,
+            self.recorder,
+            self.books,
+            self.outbox,
+            Reversing(self.clock, self.ids, self.recorder, self.books),
         )
+
+    @cached_property
+    def refunding(self) -> "Refunding":
+        """What exceeded the debt, on its way back."""
+        from pinjam.services.refunding import Refunding
+
+        return Refunding(
+            self.store,
+            self.payout_gateway,
+            self.vault,
+            self.clock,
+            self.ids,
+            self.recorder,
+            self.books,
+            self.outbox,
+        )
+
+    @cached_property
+    def writing_off(self) -> "WritingOff":
+        """Debts that are given up."""
+        from pinjam.services.writing_off import WritingOff
+
+        return WritingOff(self.store, self.clock, self.recorder, self.books)
 
     @cached_property
     def notifying(self) -> "Notifying":
@@ -288,7 +338,15 @@ class App:
         """The servicing clock."""
         from pinjam.services.servicing import Servicing
 
-        return Servicing(self.store, self.repaying, self.disbursing, self.clock, self.recorder, self.outbox)
+        return Servicing(
+            self.store,
+            self.collecting,
+            self.disbursing,
+            self.refunding,
+            self.clock,
+            self.recorder,
+            self.outbox,
+        )
 
 
 _lock = threading.Lock()

@@ -1,13 +1,16 @@
 """Paying a loan out, once."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pinjam.domain.ledger import EntryKind, Posting, disbursement, payout_returned, payout_sent
 from pinjam.domain.lifecycle import move
-from pinjam.domain.loan import Loan, LoanStatus
+from pinjam.domain.loan import Contract, Loan, LoanStatus
 from pinjam.domain.repayment import open_instalments
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
+from pinjam.services.books import Books
 from pinjam.services.borrowers import known
 from pinjam.services.ports import Clock, Ids, Payout, PayoutGateway, Refused, Unavailable, Vault
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
@@ -28,6 +31,7 @@ class Disbursing:
     clock: Clock
     ids: Ids
     recorder: Recorder
+    books: Books
     outbox: Outbox
 
     def disburse(self, event: Event) -> None:
@@ -51,9 +55,9 @@ class Disbursing:
         self.outbox.publish(*events)
 
     def _pay(self, loan: Loan, user: User) -> Payout:
-        account, contract = user.bank_account, loan.contract
-        if account is None or contract is None or loan.payout_id is None:
-            raise LookupError(f"{loan.id}: accepted without an account, a contract or a payout id")
+        account, contract = user.bank_account, _contract(loan)
+        if account is None or loan.payout_id is None:
+            raise LookupError(f"{loan.id}: accepted without an account or a payout id")
         return self.gateway.pay_out(
             payout_id=loan.payout_id,
             amount=contract.quote.disbursed_amount,
@@ -75,6 +79,7 @@ class Disbursing:
         sending = move(loan, LoanStatus.DISBURSING, updated_at=self.clock.now(), payout_id=self.ids.new("out"))
         tx.update(sending)
         self.recorder.loan(tx, previous, loan, sending, "payout-started", actor)
+        self._book(tx, sending, "payout_sent", sending.payout_id, payout_sent(_contract(sending).quote))
         return sending, user
 
     def _finish(self, tx: Transaction, sent: Loan, payout: Payout, actor: Actor) -> tuple[Event, ...]:
@@ -86,20 +91,20 @@ class Disbursing:
             returned = move(loan, LoanStatus.ACCEPTED, updated_at=self.clock.now(), payout_id=None)
             tx.update(returned)
             self.recorder.loan(tx, previous, loan, returned, "payout-failed", actor)
+            self._book(tx, loan, "payout_returned", loan.payout_id, payout_returned(_contract(loan).quote))
             log.error("payout-failed", extra={"loan": loan.id, "payout": loan.payout_id, "failure": payout.failure})
             return ()
         active = self._activate(loan)
         tx.update(active)
         self.recorder.loan(tx, previous, loan, active, "loan-disbursed", actor)
+        self._book(tx, active, "disbursement", active.id, disbursement(_contract(active).quote))
         told = self.recorder.event(tx, "loan-disbursed", subject=loan.id, actor=actor, user_id=loan.user_id)
         return (told,)
 
     def _activate(self, loan: Loan) -> Loan:
         """The live debt: the contract's schedule, its dates counted from today."""
-        if loan.contract is None:
-            raise LookupError(f"{loan.id}: no contract")
         now, today = self.clock.now(), self.clock.today()
-        instalments = open_instalments(loan.contract.quote, today)
+        instalments = open_instalments(_contract(loan).quote, today)
         return move(
             loan,
             LoanStatus.ACTIVE,
@@ -109,3 +114,23 @@ class Disbursing:
             instalments=instalments,
             next_due_on=instalments[0].due_date,
         )
+
+    def _book(
+        self, tx: Transaction, loan: Loan, kind: EntryKind, event: str | None, postings: Sequence[Posting]
+    ) -> None:
+        """One journal entry for an event of the payout; `event` is what happens only once."""
+        self.books.post(
+            tx,
+            kind,
+            key=f"{kind}:{event}",
+            loan_id=loan.id,
+            subject=loan.payout_id or loan.id,
+            postings=postings,
+            on=self.clock.today(),
+        )
+
+
+def _contract(loan: Loan) -> Contract:
+    if loan.contract is None:
+        raise LookupError(f"{loan.id}: on its way to being paid out without a contract")
+    return loan.contract

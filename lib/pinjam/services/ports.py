@@ -151,12 +151,13 @@ OrderStatus = Literal["pending", "settled", "expired", "failed", "reversed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A payment order as the gateway knows it; `amount` in rupiah."""
+    """A payment order as the gateway knows it; `amount` in rupiah. `paid_at` is when the money was paid."""
 
     order_id: str
     transaction_id: str
     status: OrderStatus
     amount: int
+    paid_at: datetime | None = None
 
 
 class ForgedNotification(Exception):

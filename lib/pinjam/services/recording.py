@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pinjam.domain.loan import Loan
+from pinjam.domain.payment import Payment
+from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord, Consumption, Event, Topic
 from pinjam.services.ports import Clock, Ids, Publisher, Unavailable
 from pinjam.services.store import Contention, Find, Reader, Store, StoreUnavailable, Transaction
@@ -114,6 +116,58 @@ class Recorder:
             actor=actor,
             before=_facts(before) if before else None,
             after=_facts(after),
+        )
+
+    def payment(
+        self,
+        tx: Transaction,
+        previous: AuditRecord | None,
+        before: Payment | None,
+        after: Payment,
+        action: str,
+        actor: Actor,
+    ) -> AuditRecord:
+        """Add the next record to a payment's chain."""
+        return self.audit(
+            tx,
+            previous,
+            subject=after.id,
+            action=action,
+            actor=actor,
+            before={"status": before.status.value} if before else None,
+            after={
+                "status": after.status.value,
+                "loan": after.loan_id,
+                "kind": after.kind,
+                "amount": after.amount,
+                "allocated": sum(part.total for part in after.allocation),
+                "surplus": after.surplus,
+            },
+        )
+
+    def refund(
+        self,
+        tx: Transaction,
+        previous: AuditRecord | None,
+        before: Refund,
+        after: Refund,
+        action: str,
+        actor: Actor,
+    ) -> AuditRecord:
+        """Add the next record to a refund's chain."""
+        return self.audit(
+            tx,
+            previous,
+            subject=after.id,
+            action=action,
+            actor=actor,
+            before={"status": before.status.value},
+            after={
+                "status": after.status.value,
+                "payment": after.payment_id,
+                "amount": after.amount,
+                "payout_id": after.payout_id,
+            },
         )
 
     def event(self, tx: Transaction, topic: Topic, *, subject: str, actor: Actor, **data: str | int | None) -> Event:

@@ -1,34 +1,66 @@
-"""Repayments: an order at the gateway, and the money's way into the loan."""
+"""Repayments: what is to be paid on a day, and an order at the gateway to pay it with."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from pinjam.domain.lifecycle import move
+from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.loan import Loan, LoanStatus
-from pinjam.domain.payment import Allocation, Method, Payment, PaymentKind, PaymentStatus
+from pinjam.domain.payment import Method, Payment, PaymentKind, PaymentStatus
+from pinjam.domain.payoff import payoff
 from pinjam.domain.policy import Policies
 from pinjam.domain.pricing import FieldProblem
-from pinjam.domain.repayment import allocate, instalment_amount
-from pinjam.domain.trail import AuditRecord, Event, KeptAnswer, Topic
-from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
+from pinjam.domain.repayment import bill
+from pinjam.domain.trail import AuditRecord, KeptAnswer
+from pinjam.services.collecting import GATEWAY
+from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
-from pinjam.services.ports import Clock, ForgedNotification, Ids, Order, PaymentGateway, Refused, Unavailable
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.store import Find, Page, Store, Transaction
+from pinjam.services.ports import Clock, Ids, PaymentGateway, Refused, Unavailable
+from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.store import Find, Page, Reader, Store, Transaction
 
 log = logging.getLogger(__name__)
 
-GATEWAY = "payment-gateway"
 OPEN_FOR = timedelta(hours=24)
-"""How long an instalment's order can be paid."""
-CLOSED_AS = {"expired": PaymentStatus.EXPIRED, "failed": PaymentStatus.FAILED}
+"""How long an instalment's or a partial payment's order can be paid."""
+SIMULATED_DAYS = 366
+"""How far behind the last due date a bill can be simulated."""
+MOST_PENDING = 20
+"""More orders of one loan are never open: there is one for each kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentForm:
+    """What a borrower wants to pay, and how. `amount` in rupiah, for a partial payment only."""
+
+    loan_id: str
+    kind: PaymentKind
+    amount: int | None
+    method: Method
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """What a payment on a business date would be, in rupiah. `expires_at` is the end of that day in Jakarta."""
+
+    loan_id: str
+    kind: PaymentKind
+    as_of: date
+    principal: int
+    interest: int
+    late_fee: int
+    interest_saved: int
+    expires_at: datetime
+
+    @property
+    def amount(self) -> int:
+        """The whole sum."""
+        return self.principal + self.interest + self.late_fee
 
 
 @dataclass(frozen=True, slots=True)
 class Repaying:
-    """Starts repayments and posts those that arrived."""
+    """Simulates bills and starts repayments."""
 
     store: Store
     gateway: PaymentGateway
@@ -36,31 +68,39 @@ class Repaying:
     clock: Clock
     ids: Ids
     recorder: Recorder
-    outbox: Outbox
 
-    def start(
-        self,
-        user_id: str,
-        *,
-        loan_id: str,
-        kind: PaymentKind,
-        method: Method,
-        keyed: Keyed[Payment],
-        actor: Actor,
-    ) -> Answered:
-        """Open an order for the instalment that is due next.
+    def simulate(self, user_id: str, *, loan_id: str, kind: PaymentKind, as_of: date | None) -> Simulation:
+        """The bill of an instalment or of settling the loan, on any day of its life; nothing is written.
+
+        NotFound; StateForbids unless the loan is active; Invalid for a day before the disbursement, or
+        more than a year after the last instalment.
+        """
+        loan = self.store.read(lambda tx: _own_active(tx, user_id, loan_id))
+        day = as_of or self.clock.today()
+        first = loan.disbursed_on or day
+        last = max((one.due_date for one in loan.instalments), default=day) + timedelta(days=SIMULATED_DAYS)
+        if not first <= day <= last:
+            limits = {"first": first.isoformat(), "last": last.isoformat()}
+            raise Invalid(FieldProblem(field="as_of", code="as-of-outside", params=limits))
+        return simulate(loan, kind, day)
+
+    def start(self, user_id: str, form: PaymentForm, *, keyed: Keyed[Payment], actor: Actor) -> Answered:
+        """Open an order at the gateway.
 
         The payment is stored before the gateway is asked, under the id that the gateway gets: a
-        repetition after a crash finds it and asks again for the same order. NotFound, StateForbids
-        `loan-not-active`, Invalid for a method over its limit, Unavailable when the gateway is.
+        repetition after a crash finds it and asks again for the same order. Of each kind a loan has one
+        open order: a new one replaces it. NotFound; StateForbids `loan-not-active`; Invalid for an amount or
+        a method over its limit; Unavailable when the gateway is.
         """
-        begun = self.store.transact(
-            lambda tx: self._begin(tx, user_id, loan_id, kind, method, keyed, actor, self.ids.new("pay"))
-        )
+        _check_amount_given(form)
+        payment_id = self.ids.new("pay")
+        begun = self.store.transact(lambda tx: self._begin(tx, user_id, form, keyed, actor, payment_id))
         if isinstance(begun, Answered):
             return begun
-        payment, running = begun
+        payment, running, replaced = begun
         try:
+            for old in replaced:
+                self.gateway.cancel(old.id)
             order, instructions = self.gateway.charge(
                 order_id=payment.id,
                 amount=payment.amount,
@@ -74,21 +114,10 @@ class Repaying:
         except Unavailable:
             self.store.transact(lambda tx: tx.update(replace(running, leased_until=None)))
             raise
-
-        def keep(tx: Transaction) -> Answered:
-            # The gateway may have told of the order meanwhile: what that posted stays.
-            opened = replace(
-                _payment(tx.get(Payment, payment.id)),
-                instructions=instructions,
-                transaction_id=order.transaction_id,
-                updated_at=self.clock.now(),
-            )
-            record, answered = keyed.answer(running, opened)
-            tx.update(opened)
-            tx.update(record)
-            return answered
-
-        return self.store.transact(keep)
+        opened = replace(
+            payment, instructions=instructions, transaction_id=order.transaction_id, updated_at=self.clock.now()
+        )
+        return self.store.transact(lambda tx: self._keep(tx, opened, running, keyed))
 
     def list(self, user_id: str, *, loan_id: str | None, limit: int, after: str | None) -> Page[Payment]:
         """The borrower's payments, newest first, perhaps of one loan only."""
@@ -103,48 +132,16 @@ class Repaying:
             raise NotFound("payment-not-found")
         return payment
 
-    def hear(self, notification: Mapping[str, object], *, request_id: str) -> None:
-        """Take in the gateway's notification. It only says where to look: what counts is the order's status.
-
-        Forbidden if it is not genuine, NotFound for an order that is not ours, Unavailable when the
-        gateway cannot confirm it now (it will notify again).
-        """
-        try:
-            order_id = self.gateway.read_notification(notification)
-        except ForgedNotification:
-            raise Forbidden("bad-signature") from None
-        except ValueError as wrong:
-            raise Invalid(FieldProblem(field=str(wrong), code="required", params={})) from None
-        if self.store.read(lambda tx: tx.get(Payment, order_id)) is None:
-            raise NotFound("payment-not-found")
-        self.check(order_id, actor=Actor(id=GATEWAY, request_id=request_id))
-
-    def check(self, payment_id: str, *, actor: Actor) -> PaymentStatus:
-        """Ask the gateway about an order and post what it says. Safe to repeat, in any order."""
-        order = self.gateway.status(payment_id)
-        if order is None:
-            return self._close(payment_id, "expired", actor) if self._overdue(payment_id) else PaymentStatus.PENDING
-        if order.status == "settled":
-            return self._settle(order, actor)
-        if order.status in CLOSED_AS:
-            return self._close(payment_id, order.status, actor)
-        if order.status == "pending" and self._overdue(payment_id):
-            self.gateway.cancel(payment_id)
-            return self._close(payment_id, "expired", actor)
-        return self.store.read(lambda tx: _payment(tx.get(Payment, payment_id))).status
-
     def _begin(
         self,
         tx: Transaction,
         user_id: str,
-        loan_id: str,
-        kind: PaymentKind,
-        method: Method,
+        form: PaymentForm,
         keyed: Keyed[Payment],
         actor: Actor,
         payment_id: str,
-    ) -> Answered | tuple[Payment, KeptAnswer]:
-        now, today = self.clock.now(), self.clock.today()
+    ) -> Answered | tuple[Payment, KeptAnswer, tuple[Payment, ...]]:
+        now = self.clock.now()
         kept = keyed.recall(tx, now=now)
         if isinstance(kept, Answered):
             return kept
@@ -153,36 +150,69 @@ class Repaying:
             if unfinished is not None and unfinished.status is PaymentStatus.PENDING and unfinished.expires_at > now:
                 running = replace(keyed.begin(kept.subject, now=now), created_at=kept.created_at)
                 tx.update(running)
-                return unfinished, running
-        loan = tx.get(Loan, loan_id)
-        if loan is None or loan.user_id != user_id:
-            raise NotFound("loan-not-found")
-        if loan.status is not LoanStatus.ACTIVE:
-            raise StateForbids("loan-not-active", {"status": loan.status.value})
-        amount = instalment_amount(loan, today)
-        limit = self.policies.on(today).payment.qris_max
-        if method.type == "qris" and amount > limit:
-            raise Invalid(FieldProblem(field="method.type", code="qris-limit", params={"max": limit, "amount": amount}))
-        payment = Payment(
-            id=payment_id,
-            loan_id=loan_id,
-            user_id=user_id,
-            kind=kind,
-            amount=amount,
-            status=PaymentStatus.PENDING,
-            method=method,
-            expires_at=now + OPEN_FOR,
-            created_at=now,
-            updated_at=now,
-        )
+                return unfinished, running, ()
+        loan = _own_active(tx, user_id, form.loan_id)
+        query = Find(kind=Payment, where={"loan_id": loan.id, "status": PaymentStatus.PENDING}, limit=MOST_PENDING)
+        replaced = tuple(one for one in tx.find(query).items if one.kind == form.kind)
+        trails = {one.id: last_record(tx, one.id) for one in replaced}
+        payment = self._payment(user_id, form, loan, now, payment_id)
         running = keyed.begin(payment.id, now=now)
+        for old in replaced:
+            self._replace(tx, old, trails[old.id], actor)
         tx.insert(payment)
         if kept is None:
             tx.insert(running)
         else:
             tx.update(running)
-        self._audit(tx, None, None, payment, "payment-started", actor)
-        return payment, running
+        self.recorder.payment(tx, None, None, payment, "payment-started", actor)
+        return payment, running, replaced
+
+    def _payment(self, user_id: str, form: PaymentForm, loan: Loan, now: datetime, payment_id: str) -> Payment:
+        today = self.clock.today()
+        amount = self._amount(form, loan, today)
+        qris_max = self.policies.on(today).payment.qris_max
+        if form.method.type == "qris" and amount > qris_max:
+            limits = {"max": qris_max, "amount": amount}
+            raise Invalid(FieldProblem(field="method.type", code="qris-limit", params=limits))
+        return Payment(
+            id=payment_id,
+            loan_id=loan.id,
+            user_id=user_id,
+            kind=form.kind,
+            amount=amount,
+            status=PaymentStatus.PENDING,
+            method=form.method,
+            expires_at=end_of_day(today) if form.kind == "settlement" else now + OPEN_FOR,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def _amount(self, form: PaymentForm, loan: Loan, today: date) -> int:
+        """The sum of the order: reckoned for an instalment or a settlement, given for a partial payment."""
+        if form.kind != "partial" or form.amount is None:
+            return simulate(loan, form.kind, today).amount
+        lowest, most = self.policies.on(today).payment.partial_min, payoff(loan, today).total
+        if form.amount < min(lowest, most):
+            raise Invalid(FieldProblem(field="amount", code="amount-too-low", params={"minimum": min(lowest, most)}))
+        if form.amount > most:
+            raise Invalid(FieldProblem(field="amount", code="amount-too-high", params={"maximum": most}))
+        return form.amount
+
+    def _replace(self, tx: Transaction, old: Payment, previous: AuditRecord | None, actor: Actor) -> None:
+        """An open order gives way to a newer one. Should it be paid all the same, the money is posted."""
+        expired = replace(old, status=PaymentStatus.EXPIRED, updated_at=self.clock.now())
+        tx.update(expired)
+        self.recorder.payment(tx, previous, old, expired, "payment-replaced", actor)
+
+    def _keep(self, tx: Transaction, opened: Payment, running: KeptAnswer, keyed: Keyed[Payment]) -> Answered:
+        """The answer, unless the order was settled or replaced meanwhile: then what happened to it stays."""
+        current = tx.get(Payment, opened.id)
+        if current is not None and current.status is not PaymentStatus.PENDING:
+            opened = replace(current, instructions=opened.instructions, transaction_id=opened.transaction_id)
+        record, answered = keyed.answer(running, opened)
+        tx.update(opened)
+        tx.update(record)
+        return answered
 
     def _abandon(self, tx: Transaction, payment: Payment, running: KeptAnswer) -> None:
         """The gateway refused the order: it failed, and the same key may try again with a new one."""
@@ -190,106 +220,50 @@ class Repaying:
         failed = replace(payment, status=PaymentStatus.FAILED, updated_at=self.clock.now())
         tx.update(failed)
         tx.update(replace(running, leased_until=None))
-        self._audit(
-            tx, previous, payment, failed, "payment-refused", Actor(id=GATEWAY, request_id=running.id.split(":")[0])
+        actor = Actor(id=GATEWAY, request_id="")
+        self.recorder.payment(tx, previous, payment, failed, "payment-refused", actor)
+
+
+def _check_amount_given(form: PaymentForm) -> None:
+    """Invalid unless a partial payment, and no other, brings its amount."""
+    if form.kind == "partial" and form.amount is None:
+        raise Invalid(FieldProblem(field="amount", code="required", params={}))
+    if form.kind != "partial" and form.amount is not None:
+        raise Invalid(FieldProblem(field="amount", code="amount-not-wanted", params={"kind": form.kind}))
+
+
+def simulate(loan: Loan, kind: PaymentKind, on: date) -> Simulation:
+    """The bill of an active loan on a day: its oldest unpaid instalment, or what settling it costs."""
+    if kind == "settlement":
+        sum_ = payoff(loan, on)
+        principal, interest, late_fee, saved = sum_.principal, sum_.interest, sum_.late_fee, sum_.interest_saved
+    else:
+        line = bill(loan, on).next_due
+        principal, interest, late_fee = (
+            (line.owed_principal, line.owed_interest, line.owed_late_fee) if line else (0, 0, 0)
         )
-
-    def _overdue(self, payment_id: str) -> bool:
-        payment = self.store.read(lambda tx: tx.get(Payment, payment_id))
-        return payment is not None and payment.expires_at <= self.clock.now()
-
-    def _settle(self, order: Order, actor: Actor) -> PaymentStatus:
-        """Post money that arrived, once, even for an order that had been given up."""
-
-        def work(tx: Transaction) -> tuple[Event, ...]:
-            payment = _payment(tx.get(Payment, order.order_id))
-            loan = tx.get(Loan, payment.loan_id)
-            payment_trail, loan_trail = last_record(tx, payment.id), last_record(tx, payment.loan_id)
-            if payment.status in (PaymentStatus.SETTLED, PaymentStatus.REVERSED) or loan is None:
-                return ()
-            if order.amount != payment.amount:
-                # Fixed-amount orders cannot bring another sum; a person must look before anything is posted.
-                log.error("payment-amount-differs", extra={"payment": payment.id, "arrived": order.amount})
-                raise StateForbids("payment-amount-differs")
-            now, today = self.clock.now(), self.clock.today()
-            paid, allocation, surplus = _post(loan, payment.amount, today=today, at=now)
-            settled = replace(
-                payment,
-                status=PaymentStatus.SETTLED,
-                transaction_id=order.transaction_id,
-                allocation=allocation,
-                surplus=surplus,
-                settled_at=now,
-                updated_at=now,
-            )
-            tx.update(settled)
-            if paid is not loan:
-                tx.update(paid)
-                self.recorder.loan(tx, loan_trail, loan, paid, "loan-repaid", actor)
-            self._audit(tx, payment_trail, payment, settled, "payment-settled", actor)
-            events = [self._tell(tx, "payment-settled", settled.id, loan, actor)]
-            if paid.status is LoanStatus.SETTLED and loan.status is not LoanStatus.SETTLED:
-                events.append(self._tell(tx, "loan-settled", loan.id, loan, actor))
-            return tuple(events)
-
-        self.outbox.publish(*self.store.transact(work))
-        return PaymentStatus.SETTLED
-
-    def _tell(self, tx: Transaction, topic: Topic, subject: str, loan: Loan, actor: Actor) -> Event:
-        return self.recorder.event(tx, topic, subject=subject, actor=actor, user_id=loan.user_id, loan_id=loan.id)
-
-    def _close(self, payment_id: str, how: str, actor: Actor) -> PaymentStatus:
-        """An order that will not be paid; money that was posted already is not touched."""
-
-        def work(tx: Transaction) -> PaymentStatus:
-            payment = _payment(tx.get(Payment, payment_id))
-            previous = last_record(tx, payment_id)
-            if payment.status is not PaymentStatus.PENDING:
-                return payment.status
-            closed = replace(payment, status=CLOSED_AS[how], updated_at=self.clock.now())
-            tx.update(closed)
-            self._audit(tx, previous, payment, closed, f"payment-{closed.status.value}", actor)
-            return closed.status
-
-        return self.store.transact(work)
-
-    def _audit(
-        self,
-        tx: Transaction,
-        previous: AuditRecord | None,
-        before: Payment | None,
-        after: Payment,
-        action: str,
-        actor: Actor,
-    ) -> None:
-        self.recorder.audit(
-            tx,
-            previous,
-            subject=after.id,
-            action=action,
-            actor=actor,
-            before={"status": before.status.value} if before else None,
-            after={
-                "status": after.status.value,
-                "loan": after.loan_id,
-                "amount": after.amount,
-                "allocated": sum(part.total for part in after.allocation),
-                "surplus": after.surplus,
-            },
-        )
+        saved = 0
+    return Simulation(
+        loan_id=loan.id,
+        kind=kind,
+        as_of=on,
+        principal=principal,
+        interest=interest,
+        late_fee=late_fee,
+        interest_saved=saved,
+        expires_at=end_of_day(on),
+    )
 
 
-def _payment(found: Payment | None) -> Payment:
-    if found is None:
-        raise NotFound("payment-not-found")
-    return found
+def end_of_day(day: date) -> datetime:
+    """The first instant of the next business date: until then a price of this day holds."""
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=JAKARTA)
 
 
-def _post(loan: Loan, amount: int, *, today: date, at: datetime) -> tuple[Loan, tuple[Allocation, ...], int]:
-    """The loan after the payment, where the money went, and what exceeded the debt."""
+def _own_active(tx: Reader, user_id: str, loan_id: str) -> Loan:
+    loan = tx.get(Loan, loan_id)
+    if loan is None or loan.user_id != user_id:
+        raise NotFound("loan-not-found")
     if loan.status is not LoanStatus.ACTIVE:
-        return loan, (), amount
-    paid, allocation, surplus = allocate(loan, amount, today)
-    if paid.next_due_on is None:
-        return move(paid, LoanStatus.SETTLED, updated_at=at, settled_at=at), allocation, surplus
-    return replace(paid, updated_at=at), allocation, surplus
+        raise StateForbids("loan-not-active", {"status": loan.status.value})
+    return loan

@@ -2,19 +2,22 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
+from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Consumption, Event
+from pinjam.services.collecting import Collecting
 from pinjam.services.disbursing import Disbursing
 from pinjam.services.errors import Denied
 from pinjam.services.ports import Clock, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.repaying import OPEN_FOR, Repaying
+from pinjam.services.refunding import Refunding
+from pinjam.services.repaying import OPEN_FOR
 from pinjam.services.store import Contention, Find, Record, Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -47,8 +50,9 @@ class Swept:
     offers_expired: int = 0
     payments_checked: int = 0
     payouts_retried: int = 0
+    refunds_retried: int = 0
     reminders: int = 0
-    faults: int = field(default=0)
+    faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,9 @@ class Servicing:
     """Runs what the scheduler calls."""
 
     store: Store
-    repaying: Repaying
+    collecting: Collecting
     disbursing: Disbursing
+    refunding: Refunding
     clock: Clock
     recorder: Recorder
     outbox: Outbox
@@ -70,15 +75,19 @@ class Servicing:
             self._expire_offers,
             self._check_payments,
             self._retry_payouts,
+            self._retry_refunds,
             self._remind,
         )
         for job in jobs:
+            before = asdict(swept)
             try:
                 job(swept, actor)
             except (Unavailable, Contention) as fault:
                 swept.faults += 1
                 log.warning("sweep-job-failed", extra={"job": job.__name__.strip("_"), "fault": str(fault)})
-            log.info("sweep-progress", extra={"job": job.__name__.strip("_")})
+            done = {name: count - before[name] for name, count in asdict(swept).items() if count != before[name]}
+            if done:
+                log.info("sweep-progress", extra={"job": job.__name__.strip("_"), **done})
         return swept
 
     def _relay(self, swept: Swept, _: Actor) -> None:
@@ -120,7 +129,7 @@ class Servicing:
         )
         for payment in self._each(query):
             try:
-                self.repaying.check(payment.id, actor=actor)
+                self.collecting.check(payment.id, actor=actor)
                 swept.payments_checked += 1
             except (Denied, Refused, Unavailable, Contention) as fault:
                 swept.faults += 1
@@ -140,6 +149,20 @@ class Servicing:
                 except (Unavailable, Contention) as fault:
                     swept.faults += 1
                     log.warning("payout-retry-failed", extra={"loan": loan.id, "fault": str(fault)})
+
+    def _retry_refunds(self, swept: Swept, actor: Actor) -> None:
+        """Refunds that are still owed, and those on their way without a final answer."""
+        before = self.clock.now() - RETRY_PAYOUT_AFTER
+        for status in (RefundStatus.SENDING, RefundStatus.OWED):
+            for refund in self._each(Find(kind=Refund, where={"status": status}, limit=BATCH)):
+                if refund.updated_at >= before:
+                    continue
+                try:
+                    self.refunding.pay(refund.id, actor=actor)
+                    swept.refunds_retried += 1
+                except (Unavailable, Contention) as fault:
+                    swept.faults += 1
+                    log.warning("refund-retry-failed", extra={"refund": refund.id, "fault": str(fault)})
 
     def _remind(self, swept: Swept, actor: Actor) -> None:
         today = self.clock.today()

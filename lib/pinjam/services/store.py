@@ -10,13 +10,27 @@ from enum import Enum
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from pinjam.domain.document import Document
+from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan
 from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment
+from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
 from pinjam.domain.user import User
 
-Record: TypeAlias = User | Document | Loan | Payment | Notification | Event | Consumption | KeptAnswer | AuditRecord
+Record: TypeAlias = (
+    User
+    | Document
+    | Loan
+    | Payment
+    | JournalEntry
+    | Refund
+    | Notification
+    | Event
+    | Consumption
+    | KeptAnswer
+    | AuditRecord
+)
 R = TypeVar("R", bound=Record)
 A = TypeVar("A")
 Scalar: TypeAlias = str | int | bool | date | datetime | Enum | None
@@ -38,6 +52,8 @@ KINDS: Mapping[type, Kind] = {
     Document: Kind("documents", (("user_id", "kind", "source_sha256"),)),
     Loan: Kind("loans", (("open_for",), ("payout_id",))),
     Payment: Kind("payments"),
+    JournalEntry: Kind("journal", (("key",), ("reverses",))),
+    Refund: Kind("refunds", (("payment_id",), ("payout_id",))),
     Notification: Kind("notifications"),
     Event: Kind("outbox"),
     Consumption: Kind("consumptions"),

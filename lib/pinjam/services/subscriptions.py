@@ -11,7 +11,7 @@ SUBSCRIPTIONS: Mapping[Topic, tuple[str, ...]] = {
     "loan-decided": ("notify",),
     "loan-accepted": ("disburse",),
     "loan-disbursed": ("notify",),
-    "payment-settled": ("notify",),
+    "payment-settled": ("notify", "disburse"),
     "payment-reversed": ("notify",),
     "loan-settled": ("notify",),
     "instalment-reminder": ("notify",),

@@ -56,6 +56,7 @@ def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None
     if event.topic == "instalment-reminder" and event.data["due_date"] != _due_on(loan):
         return None  # Paid since: a reminder that comes late must not ask for the next instalment, or for nothing.
     facts |= _loan_facts(loan, user.locale, today)
+    surplus = int(event.data.get("surplus") or 0)
     if event.topic == "loan-disbursed":
         facts["due_date"] = day(loan.instalments[0].due_date, user.locale)
     if event.topic in ("payment-settled", "payment-reversed"):
@@ -63,8 +64,8 @@ def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None
         if payment is None:
             return None
         data["payment_id"] = payment.id
-        facts |= {"paid": format_rupiah(payment.amount), "surplus": format_rupiah(payment.surplus)}
-    kind = _kind(event, loan, surplus=facts.get("surplus", "") not in ("", format_rupiah(0)))
+        facts |= {"paid": format_rupiah(payment.amount), "surplus": format_rupiah(surplus)}
+    kind = _kind(event, loan, surplus=surplus > 0)
     return _tell(kind, user.locale, facts, data)
 
 

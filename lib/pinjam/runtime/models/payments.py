@@ -1,12 +1,17 @@
 """Repayments."""
 
+from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pinjam.domain.payment import Bank, Payment
+from pinjam.domain.payment import Bank, Payment, PaymentKind
 from pinjam.domain.payment import Method as PaymentMethod
-from pinjam.runtime.models.fields import Given, Instant, Paging, ResourceId, Rupiah, Shown
+from pinjam.domain.payoff import rule
+from pinjam.domain.user import Locale
+from pinjam.runtime.models.fields import MAX_RUPIAH, Given, Instant, Paging, ResourceId, Rupiah, Shown
+from pinjam.services.repaying import Simulation
 
 
 class BankTransfer(Given):
@@ -30,12 +35,71 @@ class Qris(Given):
         return PaymentMethod(type="qris")
 
 
+INSTALMENT_RULE: Mapping[Locale, str] = {
+    "id": "Cicilan tertua yang belum lunas: denda sampai hari itu, bunga, dan pokok yang belum dibayar.",
+    "en": "The oldest instalment that is not paid: its late fee to that day, and its unpaid interest and principal.",
+}
+
+Kind = Annotated[
+    PaymentKind,
+    Field(
+        description="`instalment`: the oldest unpaid one, with its late fee. `settlement`: all that is owed, by the"
+        " payoff rule. `partial`: the given amount."
+    ),
+]
+
+
 class PaymentRequest(Given):
     """A repayment to be started."""
 
     loan_id: ResourceId
-    kind: Annotated[Literal["instalment"], Field(description="The oldest unpaid instalment, with its late fee.")]
+    kind: Kind
+    amount: Annotated[int | None, Field(ge=1, le=MAX_RUPIAH, description="For a partial payment only.")] = None
     method: Annotated[BankTransfer | Qris, Field(discriminator="type")]
+
+
+class BillQuery(Given):
+    """Which bill, as of which day."""
+
+    loan_id: ResourceId
+    kind: Literal["instalment", "settlement"]
+    as_of: Annotated[date | None, Field(description="A business date; today if left out.")] = None
+
+
+class BreakdownShown(Shown):
+    """The parts of a bill."""
+
+    principal: Rupiah
+    interest: Rupiah
+    late_fee: Rupiah
+
+
+class BillShown(Shown):
+    """What a payment on a day would be."""
+
+    loan_id: str
+    kind: Literal["instalment", "settlement"]
+    as_of: date
+    amount: Rupiah
+    breakdown: BreakdownShown
+    interest_saved: Annotated[Rupiah, Field(description="Interest of the schedule that paying off spares.")]
+    rule: Annotated[str, Field(description="How the sum was reckoned.")]
+    expires_at: Annotated[Instant, Field(description="The end of that business date.")]
+
+    @classmethod
+    def of(cls, bill: Simulation, locale: Locale) -> "BillShown":
+        """The bill as the API shows it."""
+        settlement = bill.kind == "settlement"
+        return cls(
+            loan_id=bill.loan_id,
+            kind="settlement" if settlement else "instalment",
+            as_of=bill.as_of,
+            amount=bill.amount,
+            breakdown=BreakdownShown(principal=bill.principal, interest=bill.interest, late_fee=bill.late_fee),
+            interest_saved=bill.interest_saved,
+            rule=rule(locale) if settlement else INSTALMENT_RULE[locale],
+            expires_at=bill.expires_at,
+        )
 
 
 class PaymentQuery(Paging):

@@ -11,6 +11,7 @@ class SweptShown(Shown):
     offers_expired: int
     payments_checked: int
     payouts_retried: int
+    refunds_retried: int
     reminders: int
     faults: int
 
@@ -22,6 +23,7 @@ class SweptShown(Shown):
             offers_expired=swept.offers_expired,
             payments_checked=swept.payments_checked,
             payouts_retried=swept.payouts_retried,
+            refunds_retried=swept.refunds_retried,
             reminders=swept.reminders,
             faults=swept.faults,
         )

@@ -1,0 +1,30 @@
+"""Money that came in beyond the debt, on its way back to the borrower."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class RefundStatus(StrEnum):
+    """`owed -> sending -> paid`; back to `owed` when a payout fails; `void` when the payment was taken back."""
+
+    OWED = "owed"
+    SENDING = "sending"
+    PAID = "paid"
+    VOID = "void"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """What is owed back of one payment, in rupiah, and the payout that carries it."""
+
+    id: str
+    user_id: str
+    loan_id: str
+    payment_id: str
+    amount: int
+    status: RefundStatus
+    created_at: datetime
+    updated_at: datetime
+    payout_id: str | None = None
+    paid_at: datetime | None = None

@@ -1,0 +1,199 @@
+"""Money on its way in: the gateway's notifications, and what they do to payment, loan and ledger."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from pinjam.domain.calendar import local_date
+from pinjam.domain.ledger import repayment
+from pinjam.domain.lifecycle import move
+from pinjam.domain.loan import Loan, LoanStatus
+from pinjam.domain.payment import Payment, PaymentStatus
+from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.receipts import Receipt, receive
+from pinjam.domain.refund import Refund, RefundStatus
+from pinjam.domain.trail import AuditRecord, Event
+from pinjam.services.books import Books
+from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
+from pinjam.services.ports import Clock, ForgedNotification, Ids, Order, PaymentGateway
+from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.reversing import Reversing
+from pinjam.services.store import Store, Transaction
+
+log = logging.getLogger(__name__)
+
+GATEWAY = "payment-gateway"
+CLOSED_AS = {"expired": PaymentStatus.EXPIRED, "failed": PaymentStatus.FAILED}
+OWING = frozenset({LoanStatus.ACTIVE, LoanStatus.WRITTEN_OFF})
+"""A written-off debt is still owed: what comes in late is a recovery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """Posts what the gateway says has happened: once each, in whatever order and however often it says so."""
+
+    store: Store
+    gateway: PaymentGateway
+    clock: Clock
+    ids: Ids
+    recorder: Recorder
+    books: Books
+    outbox: Outbox
+    reversing: Reversing
+
+    def hear(self, notification: Mapping[str, object], *, request_id: str) -> None:
+        """Take in the gateway's notification. It only says where to look: what counts is the order's status.
+
+        Forbidden if it is not genuine, NotFound for an order that is not ours, Unavailable when the
+        gateway cannot confirm it now (it will notify again).
+        """
+        try:
+            order_id = self.gateway.read_notification(notification)
+        except ForgedNotification:
+            raise Forbidden("bad-signature") from None
+        except ValueError as wrong:
+            raise Invalid(FieldProblem(field=str(wrong), code="required", params={})) from None
+        if self.store.read(lambda tx: tx.get(Payment, order_id)) is None:
+            raise NotFound("payment-not-found")
+        self.check(order_id, actor=Actor(id=GATEWAY, request_id=request_id))
+
+    def check(self, payment_id: str, *, actor: Actor) -> PaymentStatus:
+        """Ask the gateway about an order and post what it says. Safe to repeat, in any order."""
+        order = self.gateway.status(payment_id)
+        payment = self.store.read(lambda tx: _found(tx.get(Payment, payment_id)))
+        overdue = payment.expires_at <= self.clock.now()
+        if order is None:
+            return self._close(payment_id, PaymentStatus.EXPIRED, actor) if overdue else payment.status
+        if order.status == "settled":
+            return self._settle(order, actor)
+        if order.status == "reversed" or (order.status == "failed" and payment.status is PaymentStatus.SETTLED):
+            # Some banks take money back by denying what they had settled.
+            return self._take_back(payment_id, actor)
+        if order.status in CLOSED_AS:
+            return self._close(payment_id, CLOSED_AS[order.status], actor)
+        if overdue:
+            self.gateway.cancel(payment_id)
+            return self._close(payment_id, PaymentStatus.EXPIRED, actor)
+        return payment.status
+
+    def _settle(self, order: Order, actor: Actor) -> PaymentStatus:
+        """Post money that arrived, once, even for an order that had been given up."""
+
+        def work(tx: Transaction) -> tuple[PaymentStatus, tuple[Event, ...]]:
+            payment = _found(tx.get(Payment, order.order_id))
+            loan = tx.get(Loan, payment.loan_id)
+            trails = last_record(tx, payment.id), last_record(tx, payment.loan_id)
+            if payment.status in (PaymentStatus.SETTLED, PaymentStatus.REVERSED) or loan is None:
+                return payment.status, ()
+            if order.amount != payment.amount:
+                # Fixed-amount orders cannot bring another sum; a person must look before anything is posted.
+                log.error("payment-amount-differs", extra={"payment": payment.id, "arrived": order.amount})
+                raise StateForbids("payment-amount-differs")
+            return PaymentStatus.SETTLED, self._post(tx, payment, loan, order, actor, trails)
+
+        status, events = self.store.transact(work)
+        self.outbox.publish(*events)
+        return status
+
+    def _post(
+        self,
+        tx: Transaction,
+        payment: Payment,
+        loan: Loan,
+        order: Order,
+        actor: Actor,
+        trails: tuple[AuditRecord | None, AuditRecord | None],
+    ) -> tuple[Event, ...]:
+        now = self.clock.now()
+        receipt = _receipt(payment, loan, order.paid_at or now, today=self.clock.today())
+        paid, allocation, surplus = receive(loan, receipt) if loan.status in OWING else (loan, (), payment.amount)
+        settled = replace(
+            payment,
+            status=PaymentStatus.SETTLED,
+            transaction_id=order.transaction_id,
+            allocation=allocation,
+            surplus=surplus,
+            settled_at=now,
+            posted_on=receipt.on,
+            closes=receipt.closes,
+            updated_at=now,
+        )
+        tx.update(settled)
+        if paid is not loan:
+            paid = self._moved(paid, now)
+            tx.update(paid)
+            self.recorder.loan(tx, trails[1], loan, paid, "loan-repaid", actor)
+        self.recorder.payment(tx, trails[0], payment, settled, "payment-settled", actor)
+        self.books.post(
+            tx,
+            "repayment",
+            key=f"repayment:{payment.id}",
+            loan_id=loan.id,
+            subject=payment.id,
+            postings=repayment(allocation, surplus, written_off=loan.status is LoanStatus.WRITTEN_OFF),
+            on=receipt.on,
+        )
+        if surplus:
+            tx.insert(self._refund(settled, now))
+        who = {"user_id": loan.user_id, "loan_id": loan.id}
+        told = self.recorder.event(tx, "payment-settled", subject=settled.id, actor=actor, surplus=surplus, **who)
+        if paid.status is LoanStatus.SETTLED and loan.status is not LoanStatus.SETTLED:
+            return told, self.recorder.event(tx, "loan-settled", subject=loan.id, actor=actor, **who)
+        return (told,)
+
+    def _moved(self, paid: Loan, now: datetime) -> Loan:
+        """Settled when the last rupiah is paid; a written-off loan stays what it is."""
+        if paid.next_due_on is None and paid.status is LoanStatus.ACTIVE:
+            return move(paid, LoanStatus.SETTLED, updated_at=now, settled_at=now)
+        return replace(paid, updated_at=now)
+
+    def _refund(self, payment: Payment, now: datetime) -> Refund:
+        return Refund(
+            id=self.ids.new("rfd"),
+            user_id=payment.user_id,
+            loan_id=payment.loan_id,
+            payment_id=payment.id,
+            amount=payment.surplus,
+            status=RefundStatus.OWED,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def _take_back(self, payment_id: str, actor: Actor) -> PaymentStatus:
+        status, events = self.store.transact(lambda tx: self.reversing.reverse(tx, payment_id, actor))
+        self.outbox.publish(*events)
+        return status
+
+    def _close(self, payment_id: str, to: PaymentStatus, actor: Actor) -> PaymentStatus:
+        """An order that will not be paid; money that was posted already is not touched."""
+
+        def work(tx: Transaction) -> PaymentStatus:
+            payment = _found(tx.get(Payment, payment_id))
+            previous = last_record(tx, payment_id)
+            if payment.status is not PaymentStatus.PENDING:
+                return payment.status
+            closed = replace(payment, status=to, updated_at=self.clock.now())
+            tx.update(closed)
+            self.recorder.payment(tx, previous, payment, closed, f"payment-{to.value}", actor)
+            return to
+
+        return self.store.transact(work)
+
+
+def _found(payment: Payment | None) -> Payment:
+    if payment is None:
+        raise NotFound("payment-not-found")
+    return payment
+
+
+def _receipt(payment: Payment, loan: Loan, paid_at: datetime, *, today: date) -> Receipt:
+    """The money with the day that counts for it: when it was paid, not when we heard of it."""
+    closes = payment.kind == "settlement" and paid_at < payment.expires_at
+    paid_on = local_date(payment.created_at) if closes else local_date(paid_at)
+    return Receipt(
+        payment_id=payment.id,
+        amount=payment.amount,
+        on=min(today, max(paid_on, loan.disbursed_on or paid_on)),
+        closes=closes,
+    )
