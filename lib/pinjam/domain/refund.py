@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from pinjam.domain.payment import Payment
+
 
 class RefundStatus(StrEnum):
     """`owed -> sending -> paid`; back to `owed` when a payout fails; `void` when the payment was taken back."""
@@ -28,3 +30,17 @@ class Refund:
     updated_at: datetime
     payout_id: str | None = None
     paid_at: datetime | None = None
+
+
+def owed_back(payment: Payment, refund_id: str, at: datetime) -> Refund:
+    """The refund of a payment's surplus, owed from `at` on."""
+    return Refund(
+        id=refund_id,
+        user_id=payment.user_id,
+        loan_id=payment.loan_id,
+        payment_id=payment.id,
+        amount=payment.surplus,
+        status=RefundStatus.OWED,
+        created_at=at,
+        updated_at=at,
+    )

@@ -12,14 +12,14 @@ from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.receipts import Receipt, receive
-from pinjam.domain.refund import Refund, RefundStatus
+from pinjam.domain.refund import owed_back
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.services.books import Books
 from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
-from pinjam.services.ports import Clock, ForgedNotification, Ids, Order, PaymentGateway
+from pinjam.services.ports import Clock, ForgedNotification, Ids, Order, PaymentGateway, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.reversing import Reversing
-from pinjam.services.store import Store, Transaction
+from pinjam.services.store import Contention, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -54,38 +54,60 @@ class Collecting:
             raise Forbidden("bad-signature") from None
         except ValueError as wrong:
             raise Invalid(FieldProblem(field=str(wrong), code="required", params={})) from None
-        if self.store.read(lambda tx: tx.get(Payment, order_id)) is None:
-            raise NotFound("payment-not-found")
-        self.check(order_id, actor=Actor(id=GATEWAY, request_id=request_id))
+        try:
+            self.check(order_id, actor=Actor(id=GATEWAY, request_id=request_id))
+        except Refused as refused:
+            # The notification was genuine; that the gateway will not confirm it is for us to repair, not to lose.
+            raise Unavailable(refused.service, refused.code) from refused
 
     def check(self, payment_id: str, *, actor: Actor) -> PaymentStatus:
-        """Ask the gateway about an order and post what it says. Safe to repeat, in any order."""
-        order = self.gateway.status(payment_id)
-        payment = self.store.read(lambda tx: _found(tx.get(Payment, payment_id)))
-        overdue = payment.expires_at <= self.clock.now()
-        if order is None:
-            return self._close(payment_id, PaymentStatus.EXPIRED, actor) if overdue else payment.status
-        if order.status == "settled":
-            return self._settle(order, actor)
-        if order.status == "reversed" or (order.status == "failed" and payment.status is PaymentStatus.SETTLED):
-            # Some banks take money back by denying what they had settled.
-            return self._take_back(payment_id, actor)
-        if order.status in CLOSED_AS:
-            return self._close(payment_id, CLOSED_AS[order.status], actor)
-        if overdue:
-            self.gateway.cancel(payment_id)
-            return self._close(payment_id, PaymentStatus.EXPIRED, actor)
-        return payment.status
+        """Ask the gateway about an order and post what it says. Safe to repeat, in any order.
 
-    def _settle(self, order: Order, actor: Actor) -> PaymentStatus:
+        What the gateway said may be old by the time it is posted. It is posted only onto the status that the
+        payment had before the gateway was asked; if somebody else knew more meanwhile, it is asked again.
+        """
+        for _ in PaymentStatus:  # A payment never returns to a status, so that it cannot change more often.
+            seen = self.store.read(lambda tx: _found(tx.get(Payment, payment_id)))
+            try:
+                return self._take_in(seen, self._order(seen), actor)
+            except _Overtaken:
+                continue
+        raise Contention(f"{payment_id} kept changing")
+
+    def _order(self, seen: Payment) -> Order | None:
+        """The order as the gateway has it; one past its time is closed there first, unless it was paid."""
+        order = self.gateway.status(seen.id)
+        if order is not None and order.status == "pending" and seen.expires_at <= self.clock.now():
+            self.gateway.cancel(seen.id)
+            return self.gateway.status(seen.id)
+        return order
+
+    def _take_in(self, seen: Payment, order: Order | None, actor: Actor) -> PaymentStatus:
+        if order is None:
+            overdue = seen.expires_at <= self.clock.now()
+            return self._close(seen, PaymentStatus.EXPIRED, actor) if overdue else seen.status
+        if order.status == "settled":
+            return self._settle(seen, order, actor)
+        if order.status == "reversed" or (order.status == "failed" and seen.status is PaymentStatus.SETTLED):
+            # Some banks take money back by denying what they had settled.
+            return self._take_back(seen.id, actor)
+        if order.status in CLOSED_AS:
+            return self._close(seen, CLOSED_AS[order.status], actor)
+        return seen.status
+
+    def _settle(self, seen: Payment, order: Order, actor: Actor) -> PaymentStatus:
         """Post money that arrived, once, even for an order that had been given up."""
 
         def work(tx: Transaction) -> tuple[PaymentStatus, tuple[Event, ...]]:
-            payment = _found(tx.get(Payment, order.order_id))
-            loan = tx.get(Loan, payment.loan_id)
-            trails = last_record(tx, payment.id), last_record(tx, payment.loan_id)
-            if payment.status in (PaymentStatus.SETTLED, PaymentStatus.REVERSED) or loan is None:
+            payment = _found(tx.get(Payment, seen.id))
+            if payment.status in (PaymentStatus.SETTLED, PaymentStatus.REVERSED):
                 return payment.status, ()
+            if payment.status is not seen.status:
+                raise _Overtaken
+            loan = tx.get(Loan, payment.loan_id)
+            if loan is None:
+                raise LookupError(f"{payment.id}: {payment.loan_id} is not there")
+            trails = last_record(tx, payment.id), last_record(tx, payment.loan_id)
             if order.amount != payment.amount:
                 # Fixed-amount orders cannot bring another sum; a person must look before anything is posted.
                 log.error("payment-amount-differs", extra={"payment": payment.id, "arrived": order.amount})
@@ -135,7 +157,9 @@ class Collecting:
             on=receipt.on,
         )
         if surplus:
-            tx.insert(self._refund(settled, now))
+            refund = owed_back(settled, self.ids.new("rfd"), now)
+            tx.insert(refund)
+            self.recorder.refund(tx, None, None, refund, "refund-owed", actor)
         who = {"user_id": loan.user_id, "loan_id": loan.id}
         told = self.recorder.event(tx, "payment-settled", subject=settled.id, actor=actor, surplus=surplus, **who)
         if paid.status is LoanStatus.SETTLED and loan.status is not LoanStatus.SETTLED:
@@ -148,29 +172,19 @@ class Collecting:
             return move(paid, LoanStatus.SETTLED, updated_at=now, settled_at=now)
         return replace(paid, updated_at=now)
 
-    def _refund(self, payment: Payment, now: datetime) -> Refund:
-        return Refund(
-            id=self.ids.new("rfd"),
-            user_id=payment.user_id,
-            loan_id=payment.loan_id,
-            payment_id=payment.id,
-            amount=payment.surplus,
-            status=RefundStatus.OWED,
-            created_at=now,
-            updated_at=now,
-        )
-
     def _take_back(self, payment_id: str, actor: Actor) -> PaymentStatus:
         status, events = self.store.transact(lambda tx: self.reversing.reverse(tx, payment_id, actor))
         self.outbox.publish(*events)
         return status
 
-    def _close(self, payment_id: str, to: PaymentStatus, actor: Actor) -> PaymentStatus:
+    def _close(self, seen: Payment, to: PaymentStatus, actor: Actor) -> PaymentStatus:
         """An order that will not be paid; money that was posted already is not touched."""
 
         def work(tx: Transaction) -> PaymentStatus:
-            payment = _found(tx.get(Payment, payment_id))
-            previous = last_record(tx, payment_id)
+            payment = _found(tx.get(Payment, seen.id))
+            previous = last_record(tx, seen.id)
+            if payment.status is not seen.status:
+                raise _Overtaken
             if payment.status is not PaymentStatus.PENDING:
                 return payment.status
             closed = replace(payment, status=to, updated_at=self.clock.now())
@@ -179,6 +193,10 @@ class Collecting:
             return to
 
         return self.store.transact(work)
+
+
+class _Overtaken(Exception):
+    """The payment changed while the gateway was asked about it."""
 
 
 def _found(payment: Payment | None) -> Payment:

@@ -149,7 +149,7 @@ class Recorder:
         self,
         tx: Transaction,
         previous: AuditRecord | None,
-        before: Refund,
+        before: Refund | None,
         after: Refund,
         action: str,
         actor: Actor,
@@ -161,7 +161,7 @@ class Recorder:
             subject=after.id,
             action=action,
             actor=actor,
-            before={"status": before.status.value},
+            before={"status": before.status.value, "amount": before.amount} if before else None,
             after={
                 "status": after.status.value,
                 "payment": after.payment_id,
