@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from pinjam.domain.ledger import refund as refund_postings
+from pinjam.domain.payment import Payment
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
@@ -45,7 +46,7 @@ class Refunding:
         """Pay one refund that is owed, or find out about one that is on its way.
 
         Without a bank account it stays owed. A payout that fails leaves it owed too, to be tried again
-        under a new id.
+        under a new id, unless its payment was taken back meanwhile.
         """
         begun = self.store.transact(lambda tx: self._begin(tx, refund_id, actor))
         if begun is None:
@@ -91,14 +92,18 @@ class Refunding:
 
     def _finish(self, tx: Transaction, sent: Refund, payout: Payout, actor: Actor) -> None:
         refund = tx.get(Refund, sent.id)
+        payment = tx.get(Payment, sent.payment_id)
         previous = last_record(tx, sent.id)
         if refund is None or refund.status is not RefundStatus.SENDING or refund.payout_id != sent.payout_id:
             return
         now = self.clock.now()
         if payout.status == "failed":
-            owed = replace(refund, status=RefundStatus.OWED, payout_id=None, updated_at=now)
-            tx.update(owed)
-            self.recorder.refund(tx, previous, refund, owed, "refund-failed", actor)
+            # The payment may have been taken back while its surplus was on its way: then nothing is owed any more.
+            amount = payment.surplus if payment else 0
+            status = RefundStatus.OWED if amount else RefundStatus.VOID
+            returned = replace(refund, status=status, amount=amount, payout_id=None, updated_at=now)
+            tx.update(returned)
+            self.recorder.refund(tx, previous, refund, returned, "refund-failed", actor)
             log.error("refund-failed", extra={"refund": refund.id, "failure": payout.failure})
             return
         paid = replace(refund, status=RefundStatus.PAID, paid_at=now, updated_at=now)
