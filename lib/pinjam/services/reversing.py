@@ -10,8 +10,8 @@ from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.receipts import Receipt, replay
-from pinjam.domain.refund import Refund, RefundStatus
-from pinjam.domain.trail import Event
+from pinjam.domain.refund import Refund, RefundStatus, owed_back
+from pinjam.domain.trail import AuditRecord, Event
 from pinjam.services.books import Books, entries_of, standing
 from pinjam.services.errors import NotFound
 from pinjam.services.ports import Clock, Ids
@@ -53,82 +53,97 @@ class Reversing:
         """
         scene = _scene(tx, payment_id)
         payment, loan = scene.payment, scene.loan
-        trails = last_record(tx, payment.id), last_record(tx, loan.id)
         now = self.clock.now()
         if payment.status is not PaymentStatus.SETTLED:
-            if payment.status is not PaymentStatus.PENDING:
-                return payment.status, ()
-            failed = replace(payment, status=PaymentStatus.FAILED, updated_at=now)
-            tx.update(failed)
-            self.recorder.payment(tx, trails[0], payment, failed, "payment-failed", actor)
-            return failed.status, ()
-        reversed_payment = replace(
+            return self._fail(tx, payment, actor, now), ()
+        taken_back = replace(
             payment, status=PaymentStatus.REVERSED, reversed_at=now, updated_at=now, allocation=(), surplus=0
         )
-        kept = tuple(one for one in scene.settled if one.id != payment.id)
-        replayed = replay(loan, tuple(_receipt(one, scene.refunds.get(one.id)) for one in kept))
-        changed = [reversed_payment]
-        for one in kept:
-            allocation, surplus = replayed.postings[one.id]
-            if (allocation, surplus) != (one.allocation, one.surplus):
-                changed.append(replace(one, allocation=allocation, surplus=surplus, updated_at=now))
-        for one in changed:
-            tx.update(one)
-        self._correct_books(tx, scene, changed)
-        self._correct_refunds(tx, scene, changed, now)
-        reopened = _reopened(scene, replayed.loan, now)
+        moved, replayed = _replayed(scene, now)
+        changed = (taken_back, *moved)
+        refunds = tuple(scene.refunds[one.id] for one in changed if one.id in scene.refunds)
+        subjects = [loan.id, *(one.id for one in changed), *(one.id for one in refunds)]
+        trails = {subject: last_record(tx, subject) for subject in subjects}
+        reopened = _reopened(scene, replayed, now)
         tx.update(reopened)
-        self.recorder.payment(tx, trails[0], payment, reversed_payment, "payment-reversed", actor)
-        self.recorder.loan(tx, trails[1], loan, reopened, "repayment-reversed", actor)
+        self.recorder.loan(tx, trails[loan.id], loan, reopened, "repayment-reversed", actor)
+        before = {one.id: one for one in scene.settled}
+        for one in changed:
+            action = "payment-reversed" if one is taken_back else "payment-reallocated"
+            tx.update(one)
+            self.recorder.payment(tx, trails[one.id], before[one.id], one, action, actor)
+            self._correct_books(tx, scene, one)
+            self._correct_refund(tx, scene, one, trails, actor, now)
         told = self.recorder.event(
             tx, "payment-reversed", subject=payment.id, actor=actor, user_id=loan.user_id, loan_id=loan.id
         )
         return PaymentStatus.REVERSED, (told,)
 
-    def _correct_books(self, tx: Transaction, scene: _Scene, changed: list[Payment]) -> None:
-        """Reverse the entries of what changed, and make them anew where money is still there."""
-        booked = {one.subject: one for one in standing(scene.entries) if one.kind == "repayment"}
-        written_off = scene.loan.status is LoanStatus.WRITTEN_OFF
-        for one in changed:
-            self.books.reverse(tx, booked[one.id], written_off=written_off)
-            if one.status is PaymentStatus.REVERSED:
-                continue
-            versions = sum(1 for other in scene.entries if other.subject == one.id and other.kind == "repayment")
-            self.books.post(
-                tx,
-                "repayment",
-                key=f"repayment:{one.id}:{versions + 1}",
-                loan_id=one.loan_id,
-                subject=one.id,
-                postings=repayment(one.allocation, one.surplus, written_off=written_off),
-                on=one.posted_on or self.clock.today(),
-            )
+    def _fail(self, tx: Transaction, payment: Payment, actor: Actor, now: datetime) -> PaymentStatus:
+        """Money that came and went again before it was posted; a payment that has ended already stays as it is."""
+        previous = last_record(tx, payment.id)
+        if payment.status is not PaymentStatus.PENDING:
+            return payment.status
+        failed = replace(payment, status=PaymentStatus.FAILED, updated_at=now)
+        tx.update(failed)
+        self.recorder.payment(tx, previous, payment, failed, "payment-failed", actor)
+        return failed.status
 
-    def _correct_refunds(self, tx: Transaction, scene: _Scene, changed: list[Payment], now: datetime) -> None:
-        for one in changed:
-            refund = scene.refunds.get(one.id)
-            if refund is None:
-                if one.surplus:
-                    tx.insert(
-                        Refund(
-                            id=self.ids.new("rfd"),
-                            user_id=one.user_id,
-                            loan_id=one.loan_id,
-                            payment_id=one.id,
-                            amount=one.surplus,
-                            status=RefundStatus.OWED,
-                            created_at=now,
-                            updated_at=now,
-                        )
-                    )
-            elif refund.status in (RefundStatus.OWED, RefundStatus.VOID):
-                status = RefundStatus.OWED if one.surplus else RefundStatus.VOID
-                tx.update(replace(refund, amount=one.surplus, status=status, updated_at=now))
-            elif refund.amount > one.surplus:
-                log.error(
-                    "refund-exceeds-surplus",
-                    extra={"refund": refund.id, "refunded": refund.amount, "surplus": one.surplus},
-                )
+    def _correct_books(self, tx: Transaction, scene: _Scene, one: Payment) -> None:
+        """Reverse the entry of what changed, and make it anew where the money is still there."""
+        written_off = scene.loan.status is LoanStatus.WRITTEN_OFF
+        made = [entry for entry in scene.entries if entry.subject == one.id and entry.kind == "repayment"]
+        for entry in standing(scene.entries):
+            if entry in made:
+                self.books.reverse(tx, entry, written_off=written_off)
+        if one.status is PaymentStatus.REVERSED:
+            return
+        self.books.post(
+            tx,
+            "repayment",
+            key=f"repayment:{one.id}:{len(made) + 1}",
+            loan_id=one.loan_id,
+            subject=one.id,
+            postings=repayment(one.allocation, one.surplus, written_off=written_off),
+            on=self.clock.today(),
+        )
+
+    def _correct_refund(
+        self,
+        tx: Transaction,
+        scene: _Scene,
+        one: Payment,
+        trails: Mapping[str, AuditRecord | None],
+        actor: Actor,
+        now: datetime,
+    ) -> None:
+        """What is owed back of a payment that changed; money that has left already cannot be called back."""
+        refund = scene.refunds.get(one.id)
+        if refund is None:
+            if one.surplus:
+                owed = owed_back(one, self.ids.new("rfd"), now)
+                tx.insert(owed)
+                self.recorder.refund(tx, None, None, owed, "refund-owed", actor)
+        elif refund.status in (RefundStatus.OWED, RefundStatus.VOID):
+            status = RefundStatus.OWED if one.surplus else RefundStatus.VOID
+            corrected = replace(refund, amount=one.surplus, status=status, updated_at=now)
+            tx.update(corrected)
+            self.recorder.refund(tx, trails[refund.id], refund, corrected, "refund-corrected", actor)
+        elif refund.amount > one.surplus:
+            extra = {"refund": refund.id, "refunded": refund.amount, "surplus": one.surplus}
+            log.error("refund-exceeds-surplus", extra=extra)
+
+
+def _replayed(scene: _Scene, now: datetime) -> tuple[tuple[Payment, ...], Loan]:
+    """The payments that went elsewhere without the one that is taken back, and the loan that they make."""
+    kept = tuple(one for one in scene.settled if one.id != scene.payment.id)
+    replayed = replay(scene.loan, tuple(_receipt(one, scene.refunds.get(one.id)) for one in kept))
+    moved = []
+    for one in kept:
+        allocation, surplus = replayed.postings[one.id]
+        if (allocation, surplus) != (one.allocation, one.surplus):
+            moved.append(replace(one, allocation=allocation, surplus=surplus, updated_at=now))
+    return tuple(moved), replayed.loan
 
 
 def _scene(tx: Reader, payment_id: str) -> _Scene:
