@@ -1,18 +1,19 @@
 """Repayments: what is to be paid on a day, and an order at the gateway to pay it with."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from pinjam.domain.calendar import JAKARTA
+from pinjam.domain.calendar import JAKARTA, local_date
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Method, Payment, PaymentKind, PaymentStatus
 from pinjam.domain.payoff import payoff
 from pinjam.domain.policy import Policies
 from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.repayment import bill
-from pinjam.domain.trail import AuditRecord, KeptAnswer
-from pinjam.services.collecting import GATEWAY
+from pinjam.domain.trail import KeptAnswer
+from pinjam.services.collecting import CLOSED_AS, GATEWAY
 from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.ports import Clock, Ids, PaymentGateway, Refused, Unavailable
@@ -26,7 +27,7 @@ OPEN_FOR = timedelta(hours=24)
 SIMULATED_DAYS = 366
 """How far behind the last due date a bill can be simulated."""
 MOST_PENDING = 20
-"""More orders of one loan are never open: there is one for each kind."""
+"""More orders of one loan are hardly ever open: there is one for each kind, but for those being replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +98,9 @@ class Repaying:
         begun = self.store.transact(lambda tx: self._begin(tx, user_id, form, keyed, actor, payment_id))
         if isinstance(begun, Answered):
             return begun
-        payment, running, replaced = begun
+        payment, running, rivals = begun
         try:
-            for old in replaced:
-                self.gateway.cancel(old.id)
+            closed = tuple(one.id for one in rivals if self._closed(one))
             order, instructions = self.gateway.charge(
                 order_id=payment.id,
                 amount=payment.amount,
@@ -117,7 +117,15 @@ class Repaying:
         opened = replace(
             payment, instructions=instructions, transaction_id=order.transaction_id, updated_at=self.clock.now()
         )
-        return self.store.transact(lambda tx: self._keep(tx, opened, running, keyed))
+        kept, answered = self.store.transact(lambda tx: self._keep(tx, opened, running, keyed, closed, actor))
+        if kept.status is PaymentStatus.EXPIRED:
+            # A newer order replaced this one before the gateway had it, so that it is closed only now.
+            try:
+                self.gateway.cancel(kept.id)
+            except (Refused, Unavailable) as fault:
+                # It ends by itself in time; should it be paid before, the money is posted.
+                log.warning("order-left-open", extra={"payment": kept.id, "fault": str(fault)})
+        return answered
 
     def list(self, user_id: str, *, loan_id: str | None, limit: int, after: str | None) -> Page[Payment]:
         """The borrower's payments, newest first, perhaps of one loan only."""
@@ -148,27 +156,24 @@ class Repaying:
         if kept is not None:
             unfinished = tx.get(Payment, kept.subject)
             if unfinished is not None and unfinished.status is PaymentStatus.PENDING and unfinished.expires_at > now:
+                rivals = _rivals(tx, unfinished)
                 running = replace(keyed.begin(kept.subject, now=now), created_at=kept.created_at)
                 tx.update(running)
-                return unfinished, running, ()
+                return unfinished, running, rivals
         loan = _own_active(tx, user_id, form.loan_id)
-        query = Find(kind=Payment, where={"loan_id": loan.id, "status": PaymentStatus.PENDING}, limit=MOST_PENDING)
-        replaced = tuple(one for one in tx.find(query).items if one.kind == form.kind)
-        trails = {one.id: last_record(tx, one.id) for one in replaced}
         payment = self._payment(user_id, form, loan, now, payment_id)
+        rivals = _rivals(tx, payment)
         running = keyed.begin(payment.id, now=now)
-        for old in replaced:
-            self._replace(tx, old, trails[old.id], actor)
         tx.insert(payment)
         if kept is None:
             tx.insert(running)
         else:
             tx.update(running)
         self.recorder.payment(tx, None, None, payment, "payment-started", actor)
-        return payment, running, replaced
+        return payment, running, rivals
 
     def _payment(self, user_id: str, form: PaymentForm, loan: Loan, now: datetime, payment_id: str) -> Payment:
-        today = self.clock.today()
+        today = local_date(now)
         amount = self._amount(form, loan, today)
         qris_max = self.policies.on(today).payment.qris_max
         if form.method.type == "qris" and amount > qris_max:
@@ -198,30 +203,50 @@ class Repaying:
             raise Invalid(FieldProblem(field="amount", code="amount-too-high", params={"maximum": most}))
         return form.amount
 
-    def _replace(self, tx: Transaction, old: Payment, previous: AuditRecord | None, actor: Actor) -> None:
-        """An open order gives way to a newer one. Should it be paid all the same, the money is posted."""
-        expired = replace(old, status=PaymentStatus.EXPIRED, updated_at=self.clock.now())
-        tx.update(expired)
-        self.recorder.payment(tx, previous, old, expired, "payment-replaced", actor)
+    def _closed(self, rival: Payment) -> bool:
+        """Close an open order that gives way to a newer one; False if it was paid first and is yet to be posted."""
+        self.gateway.cancel(rival.id)
+        order = self.gateway.status(rival.id)
+        return order is None or order.status in CLOSED_AS
 
-    def _keep(self, tx: Transaction, opened: Payment, running: KeptAnswer, keyed: Keyed[Payment]) -> Answered:
-        """The answer, unless the order was settled or replaced meanwhile: then what happened to it stays."""
+    def _keep(
+        self,
+        tx: Transaction,
+        opened: Payment,
+        running: KeptAnswer,
+        keyed: Keyed[Payment],
+        closed: Sequence[str],
+        actor: Actor,
+    ) -> tuple[Payment, Answered]:
+        """The answer, and the end of the orders that gave way: theirs is told once the gateway has closed them.
+
+        Should the order itself have been settled or replaced meanwhile, what happened to it stays.
+        """
         current = tx.get(Payment, opened.id)
+        replaced = [(one, last_record(tx, one.id)) for rival in closed if (one := tx.get(Payment, rival)) is not None]
         if current is not None and current.status is not PaymentStatus.PENDING:
             opened = replace(current, instructions=opened.instructions, transaction_id=opened.transaction_id)
         record, answered = keyed.answer(running, opened)
         tx.update(opened)
         tx.update(record)
-        return answered
+        for old, previous in replaced:
+            if old.status is PaymentStatus.PENDING:
+                expired = replace(old, status=PaymentStatus.EXPIRED, updated_at=self.clock.now())
+                tx.update(expired)
+                self.recorder.payment(tx, previous, old, expired, "payment-replaced", actor)
+        return opened, answered
 
     def _abandon(self, tx: Transaction, payment: Payment, running: KeptAnswer) -> None:
         """The gateway refused the order: it failed, and the same key may try again with a new one."""
+        current = tx.get(Payment, payment.id)
         previous = last_record(tx, payment.id)
-        failed = replace(payment, status=PaymentStatus.FAILED, updated_at=self.clock.now())
-        tx.update(failed)
         tx.update(replace(running, leased_until=None))
+        if current is None or current.status is not PaymentStatus.PENDING:
+            return
+        failed = replace(current, status=PaymentStatus.FAILED, updated_at=self.clock.now())
+        tx.update(failed)
         actor = Actor(id=GATEWAY, request_id="")
-        self.recorder.payment(tx, previous, payment, failed, "payment-refused", actor)
+        self.recorder.payment(tx, previous, current, failed, "payment-refused", actor)
 
 
 def _check_amount_given(form: PaymentForm) -> None:
@@ -267,3 +292,10 @@ def _own_active(tx: Reader, user_id: str, loan_id: str) -> Loan:
     if loan.status is not LoanStatus.ACTIVE:
         raise StateForbids("loan-not-active", {"status": loan.status.value})
     return loan
+
+
+def _rivals(tx: Reader, payment: Payment) -> tuple[Payment, ...]:
+    """The other orders of its kind that are open for its loan."""
+    where = {"loan_id": payment.loan_id, "status": PaymentStatus.PENDING}
+    open_now = tx.find(Find(kind=Payment, where=where, limit=MOST_PENDING)).items
+    return tuple(one for one in open_now if one.kind == payment.kind and one.id != payment.id)
