@@ -160,10 +160,17 @@ class MemoryPayments(Service):
             raise ValueError("order_id")  # noqa: TRY004 - as the port says
         return order_id
 
-    def move(self, order_id: str, status: OrderStatus, *, amount: int | None = None) -> None:
-        """What happened at the bank."""
+    def move(
+        self, order_id: str, status: OrderStatus, *, amount: int | None = None, paid_at: datetime | None = None
+    ) -> None:
+        """What happened at the bank, and when it was paid; without `paid_at` the gateway does not say."""
         order = self.orders[order_id]
-        self.orders[order_id] = replace(order, status=status, amount=order.amount if amount is None else amount)
+        self.orders[order_id] = replace(
+            order,
+            status=status,
+            amount=order.amount if amount is None else amount,
+            paid_at=paid_at or order.paid_at,
+        )
 
 
 def _instructions(order_id: str, method: Method, expires_at: datetime) -> Instructions:

@@ -25,18 +25,23 @@ from pinjam.adapters.memory import MemoryStore
 from pinjam.adapters.vault import AesVault
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.document import Document, DocumentKind
+from pinjam.domain.ledger import Account, JournalEntry, balances
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.notification import Channel, Notification
 from pinjam.domain.payment import Method, Payment, PaymentKind
+from pinjam.domain.refund import Refund
+from pinjam.domain.repayment import bill
 from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
 from pinjam.domain.user import User, UserStatus
 from pinjam.runtime.composition import App
 from pinjam.runtime.settings import Settings
 from pinjam.services.lending import ApplicationForm
 from pinjam.services.once import Answered, Keyed
+from pinjam.services.ports import OrderStatus
 from pinjam.services.profiles import NewBankAccount
 from pinjam.services.recording import Actor
 from pinjam.services.repaying import PaymentForm
+from pinjam.services.servicing import Swept
 from pinjam.services.signup import SignUp
 from pinjam.services.store import R, Record
 from pinjam.services.subscriptions import SUBSCRIPTIONS
@@ -131,6 +136,23 @@ class World:
 
     def notifications(self, kind: str) -> list[Notification]:
         return [one for one in self.all(Notification) if one.kind == kind]
+
+    def refund_of(self, payment_id: str) -> Refund:
+        """What is, or was, owed back of a payment."""
+        (refund,) = [one for one in self.all(Refund) if one.payment_id == payment_id]
+        return refund
+
+    def entries(self, loan_id: str) -> list[JournalEntry]:
+        """The journal of a loan, oldest first."""
+        return [entry for entry in self.all(JournalEntry) if entry.loan_id == loan_id]
+
+    def balances(self) -> Mapping[Account, int]:
+        """Each account's debits less its credits."""
+        return balances(self.all(JournalEntry))
+
+    def owed(self, loan_id: str) -> int:
+        """All that a loan owes today."""
+        return bill(self.loan(loan_id), self.clock.today()).outstanding
 
     # Changing
 
@@ -250,12 +272,34 @@ class World:
         """The gateway's notification of an order arrives."""
         self.app.collecting.hear({"order_id": payment_id, "signature_key": "genuine"}, request_id="req_gateway")
 
+    def settle(self, payment_id: str, *, paid_at: datetime | None = None) -> None:
+        """An order is paid at the bank, by default now, and the gateway tells of it now."""
+        self.payments.move(payment_id, "settled", paid_at=paid_at or self.clock.now())
+        self.hear(payment_id)
+        # No two moments are alike outside of tests.
+        self.clock.advance(seconds=1)
+
+    def take_back(self, payment_id: str, how: OrderStatus = "reversed") -> None:
+        """The bank takes the money back, and the gateway tells of it."""
+        self.payments.move(payment_id, how)
+        self.hear(payment_id)
+        self.clock.advance(seconds=1)
+
     def pay(self, user_id: str, loan_id: str, *, kind: PaymentKind = "instalment", amount: int | None = None) -> str:
         """The id of a payment that arrived, by default of the next instalment."""
         payment_id = self.order(user_id, loan_id, kind=kind, amount=amount)
-        self.payments.move(payment_id, "settled")
-        self.hear(payment_id)
+        self.settle(payment_id)
         return payment_id
+
+    def repaid(self, user_id: str, **changes: Any) -> str:
+        """The id of a loan that was paid out and settled early, today."""
+        loan_id = self.active(user_id, **changes)
+        self.pay(user_id, loan_id, kind="settlement")
+        assert self.loan(loan_id).status is LoanStatus.SETTLED
+        return loan_id
+
+    def sweep(self) -> Swept:
+        return self.app.servicing.sweep(request_id="req_sweep")
 
     def deliver(self, *, repeat: int = 1) -> None:
         """Bring every published event to its consumers, `repeat` times, until no more come."""

@@ -320,7 +320,7 @@ def test_the_last_instalment_settles_the_loan_and_tells_of_it(world: World, user
     world.pay(user_id, loan_id)
     loan = world.loan(loan_id)
     assert (loan.status, loan.open_for, loan.next_due_on) == (LoanStatus.SETTLED, None, None)
-    assert (loan.settled_at, owed(world, loan_id)) == (START, 0)
+    assert (loan.settled_at, owed(world, loan_id)) == (START + timedelta(seconds=1), 0)
     (event,) = world.events("loan-settled")
     assert (event.subject, event.data) == (loan_id, {"user_id": user_id, "loan_id": loan_id})
     assert [one.topic for one in world.publisher.events[-2:]] == ["payment-settled", "loan-settled"]

@@ -74,12 +74,15 @@ class Repaying:
         """The bill of an instalment or of settling the loan, on any day of its life; nothing is written.
 
         NotFound; StateForbids unless the loan is active; Invalid for a day before the disbursement, or
-        more than a year after the last instalment.
+        more than a year after the last instalment, unless that has come.
         """
         loan = self.store.read(lambda tx: _own_active(tx, user_id, loan_id))
-        day = as_of or self.clock.today()
+        today = self.clock.today()
+        day = as_of or today
         first = loan.disbursed_on or day
-        last = max((one.due_date for one in loan.instalments), default=day) + timedelta(days=SIMULATED_DAYS)
+        ends = max((one.due_date for one in loan.instalments), default=day)
+        # A debt that is still owed then has a price then.
+        last = max(today, ends + timedelta(days=SIMULATED_DAYS))
         if not first <= day <= last:
             limits = {"first": first.isoformat(), "last": last.isoformat()}
             raise Invalid(FieldProblem(field="as_of", code="as-of-outside", params=limits))
