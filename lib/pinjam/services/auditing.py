@@ -1,6 +1,6 @@
 """Checks the audit log: every record's hash, and that each follows the one before it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -36,16 +36,24 @@ def verify(store: Store) -> Verified:
     """
     records, subjects = 0, 0
     findings: list[Finding] = []
-    for _, chain in groupby(_all(store), key=lambda record: record.subject):
+    for _, grouped in groupby(_all(store), key=lambda record: record.subject):
+        chain = sorted(grouped, key=lambda one: one.number)
+        records += len(chain)
         subjects += 1
-        number, previous, problem = 0, GENESIS, ""
-        for record in sorted(chain, key=lambda one: one.number):
-            records += 1
-            problem = problem or _problem(record, number, previous)
-            if problem and (not findings or findings[-1].record.subject != record.subject):
-                findings.append(Finding(record=record, problem=problem))
-            number, previous = record.number, record.hash
+        # A record whose number was changed stands in another place now: the oldest of all that are wrong is the first.
+        first = min(_findings(chain), key=lambda one: one.record.id, default=None)
+        if first is not None:
+            findings.append(first)
     return Verified(records=records, subjects=subjects, findings=tuple(findings))
+
+
+def _findings(chain: Sequence[AuditRecord]) -> Iterator[Finding]:
+    number, previous = 0, GENESIS
+    for record in chain:
+        problem = _problem(record, number, previous)
+        if problem:
+            yield Finding(record=record, problem=problem)
+        number, previous = record.number, record.hash
 
 
 def _problem(record: AuditRecord, number: int, previous: str) -> str:

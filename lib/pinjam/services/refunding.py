@@ -42,15 +42,15 @@ class Refunding:
         if found:
             self.pay(found[0].id, actor=Actor(id=NAME, request_id=event.request_id))
 
-    def pay(self, refund_id: str, *, actor: Actor) -> None:
-        """Pay one refund that is owed, or find out about one that is on its way.
+    def pay(self, refund_id: str, *, actor: Actor) -> bool:
+        """Pay one refund that is owed, or find out about one that is on its way; False if there is nothing to do.
 
         Without a bank account it stays owed. A payout that fails leaves it owed too, to be tried again
         under a new id, unless its payment was taken back meanwhile.
         """
         begun = self.store.transact(lambda tx: self._begin(tx, refund_id, actor))
         if begun is None:
-            return
+            return False
         refund, user = begun
         try:
             payout = self._send(refund, user)
@@ -59,6 +59,7 @@ class Refunding:
         if payout.status == "processing":
             raise Unavailable("payout", f"{refund.payout_id} still processing")
         self.store.transact(lambda tx: self._finish(tx, refund, payout, actor))
+        return True
 
     def _send(self, refund: Refund, user: User) -> Payout:
         account = user.bank_account

@@ -158,8 +158,7 @@ class Servicing:
                 if refund.updated_at >= before:
                     continue
                 try:
-                    self.refunding.pay(refund.id, actor=actor)
-                    swept.refunds_retried += 1
+                    swept.refunds_retried += self.refunding.pay(refund.id, actor=actor)
                 except (Unavailable, Contention) as fault:
                     swept.faults += 1
                     log.warning("refund-retry-failed", extra={"refund": refund.id, "fault": str(fault)})
