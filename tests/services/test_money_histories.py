@@ -36,6 +36,8 @@ class Money(RuleBasedStateMachine):
     @initialize()
     def borrowers(self) -> None:
         self.users = [self.world.verified(number) for number in BORROWERS]
+        for who in range(len(BORROWERS)):
+            self.borrow(who, 2_000_000, 3)
 
     def live(self) -> list[Loan]:
         return [loan for loan in self.world.all(Loan) if loan.status is LoanStatus.ACTIVE]
@@ -71,6 +73,21 @@ class Money(RuleBasedStateMachine):
         open_now = [one.id for one in rivals if self.world.payments.orders[one.id].status == "pending"]
         assert open_now == [order]
 
+    @precondition(lambda self: self.live())
+    @rule(which=WHICH, kinds=st.lists(KINDS, min_size=1, max_size=3), days=st.sampled_from([0, 3, 30, 40]))
+    def repay(self, which: int, kinds: list[PaymentKind], days: int) -> None:
+        """The usual way: ordered, paid, told; perhaps several orders of a debt that one of them ends."""
+        loan = self.live()[which % len(self.live())]
+        self.world.pass_days(days)
+        before = set(self.world.payments.orders)
+        for kind in kinds:
+            self.order(self.live().index(loan), kind, 70)
+        for number, order in enumerate(sorted(self.world.payments.orders)):
+            if order not in before:
+                self.world.settle(order)
+                if number % 2:
+                    self.world.hear(order)
+
     @precondition(lambda self: self.orders("pending", "expired", "failed"))
     @rule(which=WHICH, hours_ago=st.sampled_from([0, 0, 1, 30, 100]), told=st.integers(0, 3))
     def pay(self, which: int, hours_ago: int, told: int) -> None:
@@ -85,7 +102,7 @@ class Money(RuleBasedStateMachine):
             self.world.hear(order)
 
     @precondition(lambda self: self.orders("pending", "settled"))
-    @rule(which=WHICH, how=st.sampled_from(["reversed", "failed", "reversed", "expired"]), told=st.integers(0, 2))
+    @rule(which=WHICH, how=st.sampled_from(["reversed", "failed", "reversed", "expired"]), told=st.integers(1, 2))
     def undo(self, which: int, how: str, told: int) -> None:
         """An order ends unpaid, or its money is taken back."""
         self.moment()
@@ -126,14 +143,14 @@ class Money(RuleBasedStateMachine):
                 continue  # A payout on its way: the sweep asks again.
 
     @precondition(lambda self: self.live())
-    @rule(which=WHICH, sure=st.sampled_from([True, False, False]))
+    @rule(which=WHICH, sure=st.sampled_from([False, False, False, True]))
     def write_off(self, which: int, *, sure: bool) -> None:
         self.moment()
         if sure:
             loan = self.live()[which % len(self.live())]
             self.world.app.writing_off.write_off(loan.id, reason="cannot be found", actor=STAFF)
 
-    @rule(days=st.sampled_from([0, 1, 5, 20, 29, 31, 64, 200]))
+    @rule(days=st.sampled_from([0, 1, 5, 20, 29, 31, 64]))
     def pass_days(self, days: int) -> None:
         self.world.pass_days(days)
 
