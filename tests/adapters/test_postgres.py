@@ -47,9 +47,12 @@ def open_loan(number: int) -> Loan:
 
 @pytest.fixture
 def end_connections(run: "Run") -> End:
-    """Ends every other connection to a database, and tells how many there were."""
+    """Ends every other connection to a database, and tells how many there were.
+
+    The server's own workers, such as autovacuum, come and go in any database: they are not counted.
+    """
     statement = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-    others = "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    others = "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     return lambda url: len(run(url, f"{statement} {others}"))
 
 

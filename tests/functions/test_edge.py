@@ -8,6 +8,7 @@ import pytest
 from tests.functions.conftest import ORIGIN, Functions
 
 from pinjam.domain.user import User
+from pinjam.runtime import composition
 from pinjam.services.ports import Unavailable
 from pinjam.services.store import Contention, StoreUnavailable
 
@@ -284,3 +285,15 @@ def test_no_personal_value_reaches_a_log(functions: Functions, lines: pytest.Log
     assert len(lines.records) >= 5
     for secret in (*body.values(), "81234500001", "1234567890", "Melati", "SITI", "wrong", f"id:{user}"):
         assert str(secret) not in logged
+
+
+def test_a_function_without_its_configuration_answers_in_the_apis_words_and_says_why_in_the_log_only(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    composition.install(None)
+    monkeypatch.setenv("PINJAM_PROFILE", "moon")
+    answer = functions.call(*PROFILE, user="usr_1")
+    assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
+    assert answer.json["code"] == "internal-error"
+    assert "moon" not in answer.text
+    assert any("moon" in str(record.__dict__.get("fault")) for record in caplog.records)

@@ -22,6 +22,7 @@ from pinjam.runtime import logs
 from pinjam.runtime.api import JSON_LIMIT_BYTES, Answer, Api, Call, Route, Upload
 from pinjam.runtime.composition import App, current
 from pinjam.runtime.problems import Problem, document, problem_of
+from pinjam.runtime.settings import SettingsError
 from pinjam.runtime.validation import field_problems
 from pinjam.services.ports import WrongCredentials
 
@@ -34,6 +35,8 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 KEY = re.compile(r"[\x21-\x7e]{1,64}")
 PATH_VALUE = re.compile(r"[!-~]{1,64}")
 """Whatever may be an id; anything else in a path names nothing."""
+NO_REQUEST_ID = "not-configured"
+"""Stands for the id of a request that met a function without its configuration."""
 ALWAYS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -65,7 +68,11 @@ def _serve(api: Api, rules: Map, request: Request) -> Response:
     """One request, from its first byte to its one line in the log."""
     logs.configure()
     started = time.perf_counter()
-    app = current()
+    try:
+        app = current()
+    except SettingsError as wrong:
+        log.critical("not-configured", extra={"fault": str(wrong)})
+        return _refuse(Problem(500, "internal-error"), _locale(request), NO_REQUEST_ID)
     request_id = _request_id(request, app)
     token = logs.request_id.set(request_id)
     locale = _locale(request)
