@@ -1,8 +1,8 @@
-"""Quotes, the dashboard, one loan, its offer's summary, acceptance and withdrawal."""
+"""Quotes, the dashboard, one loan, its offer's summary, its contract, acceptance and withdrawal."""
 
 from pinjam.domain.loan import Loan
 from pinjam.domain.pricing import FieldProblem
-from pinjam.runtime.api import Answer, Api, Call
+from pinjam.runtime.api import JSON, PDF, Answer, Api, Call
 from pinjam.runtime.models.fields import Paging
 from pinjam.runtime.models.loans import (
     AcceptRequest,
@@ -53,11 +53,19 @@ def show(call: Call[None, None]) -> Answer:
     return Answer(200, LoanDetail(**dict(shown), payments=[PaymentShown.of(one) for one in payments]))
 
 
-@api.route("GET", "/api/loans/{id}/summary", answer=OfferSummary, problems=(404, 409))
+@api.route("GET", "/api/loans/{id}/summary", answer=OfferSummary, media=(JSON, PDF), problems=(404, 409))
 def summary(call: Call[None, None]) -> Answer:
-    """Show the personal summary of an offer, with the six statements to be understood."""
+    """Show the personal summary of an offer, with the six statements to be understood; as PDF if asked for."""
     offer = call.app.lending.summary(call.user_id, call.path["id"], locale=call.locale)
+    if call.media == PDF:
+        return Answer.file(call.app.contracts.summary(offer, call.locale))
     return Answer(200, OfferSummary.of(offer))
+
+
+@api.route("GET", "/api/loans/{id}/contract", media=(PDF,), problems=(404, 409))
+def contract(call: Call[None, None]) -> Answer:
+    """Show the contract as PDF, in Indonesian."""
+    return Answer.file(call.app.contracts.contract(call.user_id, call.path["id"]))
 
 
 @api.route(

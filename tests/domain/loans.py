@@ -49,7 +49,7 @@ def accepted(
         updated_at=SIGNED,
         offer=offer,
     )
-    contract = freeze(signed, policy, accepted_at=SIGNED, locale="id")
+    contract = freeze(signed, policy, borrower=None, accepted_at=SIGNED, locale="id")
     return replace(signed, contract=replace(contract, total_cap_ppm=total_cap_ppm))
 
 

@@ -37,7 +37,7 @@ LOAN = Loan(
 
 
 def test_a_contract_freezes_the_price_and_the_policy() -> None:
-    contract = freeze(LOAN, POLICY, accepted_at=NOW, locale="id")
+    contract = freeze(LOAN, POLICY, borrower=None, accepted_at=NOW, locale="id")
     assert contract.number == "PJM-01JQZX8T1V3W5Y7A9B1C3D5E7F" == contract_number(LOAN.id)
     assert contract.quote == OFFER
     assert (contract.late_fee_daily_ppm, contract.late_fee_from_day, contract.total_cap_ppm) == (1_000, 4, 1_000_000)
@@ -48,9 +48,9 @@ def test_a_contract_freezes_the_price_and_the_policy() -> None:
 
 def test_only_an_offer_can_be_frozen_and_only_under_its_policy() -> None:
     with pytest.raises(ValueError, match="has no offer to accept"):
-        freeze(replace(LOAN, offer=None), POLICY, accepted_at=NOW, locale="id")
+        freeze(replace(LOAN, offer=None), POLICY, borrower=None, accepted_at=NOW, locale="id")
     with pytest.raises(ValueError, match="was offered under policy 2026-01-01, not 2026-07-01"):
-        freeze(LOAN, replace(POLICY, id="2026-07-01"), accepted_at=NOW, locale="id")
+        freeze(LOAN, replace(POLICY, id="2026-07-01"), borrower=None, accepted_at=NOW, locale="id")
 
 
 def test_six_statements_tell_the_loan_in_indonesian() -> None:

@@ -207,6 +207,7 @@ def test_everything_that_happens_to_a_borrower_is_told(world: World) -> None:
         "loan-approved": 1,
         "loan-counter-offer": 1,
         "loan-declined": 1,
+        "contract-accepted": 1,
         "loan-disbursed": 1,
         "instalment-upcoming": 3,
         "instalment-due": 3,

@@ -2,10 +2,10 @@
 
 from datetime import date, datetime
 
-from pinjam.domain.loan import Contract, Loan, Purpose, Quote
+from pinjam.domain.loan import Contract, Loan, Purpose, Quote, Signatory
 from pinjam.domain.money import PPM, divide, format_rupiah
 from pinjam.domain.policy import Policy
-from pinjam.domain.user import Locale
+from pinjam.domain.user import Locale, User
 
 MONTHS_ID = (
     "Januari",
@@ -52,7 +52,24 @@ def contract_number(loan_id: str) -> str:
     return f"PJM-{loan_id.rpartition('_')[2].upper()}"
 
 
-def freeze(loan: Loan, policy: Policy, *, accepted_at: datetime, locale: Locale) -> Contract:
+def signatory(user: User) -> Signatory:
+    """A borrower as a party to a contract. ValueError for one without a bank account."""
+    account = user.bank_account
+    if account is None:
+        raise ValueError(f"{user.id} has no bank account")
+    return Signatory(
+        full_name=user.full_name,
+        nik_masked=user.nik_masked,
+        address=user.address,
+        bank_code=account.bank_code,
+        account_number=account.account_number,
+        account_name=account.account_name,
+    )
+
+
+def freeze(
+    loan: Loan, policy: Policy, *, borrower: Signatory | None, accepted_at: datetime, locale: Locale
+) -> Contract:
     """The contract on a loan's offer. ValueError if the loan has none, or the policy is not the offer's."""
     offer = loan.offer
     if offer is None:
@@ -70,6 +87,7 @@ def freeze(loan: Loan, policy: Policy, *, accepted_at: datetime, locale: Locale)
         accepted_at=accepted_at,
         policy_id=policy.id,
         policy_hash=policy.hash,
+        borrower=borrower,
     )
 
 

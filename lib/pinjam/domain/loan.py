@@ -6,6 +6,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
+from pinjam.domain.user import Sealed
+
 Purpose = Literal["education", "health", "home", "business", "travel", "family", "other"]
 InterestMethod = Literal["declining", "flat"]
 Outcome = Literal["approved", "counter_offer", "referred", "declined"]
@@ -119,8 +121,20 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signatory:
+    """The borrower as a party to a contract: what the profile said at acceptance. Sealed for the borrower's id."""
+
+    full_name: str
+    nik_masked: str
+    address: Sealed | None
+    bank_code: str
+    account_number: Sealed
+    account_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """The facts that acceptance freezes."""
+    """The facts that acceptance freezes. `borrower` is None where it was accepted before that was kept."""
 
     number: str
     quote: Quote
@@ -132,6 +146,7 @@ class Contract:
     accepted_at: datetime
     policy_id: str
     policy_hash: str
+    borrower: Signatory | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from pinjam.domain.user import Locale
 from pinjam.services.once import Answered, Keyed
+from pinjam.services.ports import Attachment
 from pinjam.services.recording import Actor
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ A = TypeVar("A")
 Method: TypeAlias = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 JSON_LIMIT_BYTES = 64 * 1024
+JSON = "application/json"
+PDF = "application/pdf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Call(Generic[B, Q]):
     route: str
     key: str = ""
     upload: Upload | None = None
+    media: str = JSON
+    """Which of the route's media types the caller likes best."""
 
     @property
     def actor(self) -> Actor:
@@ -71,16 +76,23 @@ class Call(Generic[B, Q]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: a status, a model (or nothing), and further headers."""
+    """What goes back: a status, a model (or nothing, or bytes of `media`), and further headers."""
 
     status: int
-    body: BaseModel | Mapping[str, object] | None = None
+    body: BaseModel | Mapping[str, object] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    media: str = JSON
 
     @classmethod
     def of(cls, answered: Answered) -> "Answer":
         """A kept answer, marked when it was given before."""
         return cls(answered.status, answered.body, {"Idempotent-Replayed": "true"} if answered.replayed else {})
+
+    @classmethod
+    def file(cls, attachment: Attachment) -> "Answer":
+        """A file to be looked at, with the name to save it under."""
+        disposition = f'inline; filename="{attachment.filename}"'
+        return cls(200, attachment.content, {"Content-Disposition": disposition}, attachment.content_type)
 
 
 Handler: TypeAlias = Callable[[Call[B, Q]], Answer]
@@ -104,6 +116,8 @@ class Route:
     problems: tuple[int, ...]
     loose: bool
     """Whether the body comes from somebody else's system: any JSON object of any extra fields."""
+    media: tuple[str, ...]
+    """What it answers with; `Accept` chooses where there are several, and the first one serves everybody else."""
 
 
 class Api:
@@ -129,6 +143,7 @@ class Api:
         upload: bool = False,
         loose: bool = False,
         problems: Sequence[int] = (),
+        media: Sequence[str] = (JSON,),
     ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
         """Declare an operation. The handler's docstring is its summary, and `problems` the statuses of its own."""
 
@@ -148,6 +163,7 @@ class Api:
                     upload=upload,
                     problems=tuple(problems),
                     loose=loose,
+                    media=tuple(media),
                 )
             )
             return handler

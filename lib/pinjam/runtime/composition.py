@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pinjam.domain.policy import Policies
     from pinjam.services.books import Books
     from pinjam.services.collecting import Collecting
+    from pinjam.services.contracts import Contracts
     from pinjam.services.deciding import Deciding
     from pinjam.services.disbursing import Disbursing
     from pinjam.services.documents import Documents
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         Ids,
         Messenger,
         ObjectStore,
+        PaperPress,
         PaperReader,
         PaymentGateway,
         PayoutGateway,
@@ -155,6 +157,13 @@ class App:
         return PillowPapers()
 
     @cached_property
+    def paper_press(self) -> "PaperPress":
+        """Makes PDFs."""
+        from pinjam.adapters.pdf import ReportlabPress
+
+        return ReportlabPress()
+
+    @cached_property
     def messengers(self) -> "Mapping[Channel, Messenger]":
         """The channels that messages go out on."""
         from pinjam.adapters.sms import SmsMessenger
@@ -257,6 +266,13 @@ class App:
         return Lending(self.store, self.policies, self.clock, self.ids, self.recorder, self.outbox)
 
     @cached_property
+    def contracts(self) -> "Contracts":
+        """Contracts and summaries as PDF."""
+        from pinjam.services.contracts import Contracts
+
+        return Contracts(self.store, self.vault, self.paper_press)
+
+    @cached_property
     def deciding(self) -> "Deciding":
         """Decisions."""
         from pinjam.services.deciding import Deciding
@@ -331,7 +347,7 @@ class App:
         """Notifications."""
         from pinjam.services.notifying import Notifying
 
-        return Notifying(self.store, self.messengers, self.clock)
+        return Notifying(self.store, self.messengers, self.contracts, self.clock)
 
     @cached_property
     def servicing(self) -> "Servicing":

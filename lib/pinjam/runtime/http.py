@@ -42,6 +42,8 @@ ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept-Language, Origin",
 }
+EXPOSED = "X-Request-Id, Idempotent-Replayed, Retry-After, Content-Disposition"
+"""The headers that a web page's script may read."""
 
 
 def entry(api: Api) -> Callable[[Request], Response]:
@@ -89,6 +91,8 @@ def _serve(api: Api, rules: Map, request: Request) -> Response:
             problem = _problem(fault)
             response = _refuse(problem, locale, request_id)
             _drain(request)
+        if route is not None and len(route.media) > 1:
+            response.headers["Vary"] = f"Accept, {ALWAYS['Vary']}"
         _finish(response, request, app, request_id)
         _write_line(api, route, request, response, problem, started)
         return response
@@ -120,6 +124,7 @@ def _run(app: App, route: Route, path: Mapping[str, str], request: Request, requ
         query=_query(route, request),
         body=_body(route, request),
         upload=_upload(request) if route.upload else None,
+        media=request.accept_mimetypes.best_match(route.media, default=route.media[0]),
         path=path,
         locale=locale,
         request_id=request_id,
@@ -241,6 +246,8 @@ def _problem(fault: Exception) -> Problem:
 def _respond(answer: Answer) -> Response:
     if answer.body is None:
         return Response(status=answer.status, headers=dict(answer.headers))
+    if isinstance(answer.body, bytes):
+        return Response(answer.body, status=answer.status, headers=dict(answer.headers), content_type=answer.media)
     if isinstance(answer.body, BaseModel):
         text = answer.body.model_dump_json()
     else:
@@ -279,7 +286,7 @@ def _finish(response: Response, request: Request, app: App, request_id: str) -> 
     origin = request.headers.get("Origin", "")
     if origin and origin in app.settings.cors_origins:
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Idempotent-Replayed, Retry-After"
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED
         if request.method == "OPTIONS":
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, PATCH, PUT, DELETE"
             response.headers["Access-Control-Allow-Headers"] = (

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from pinjam import __version__
-from pinjam.runtime.api import Api, Route
+from pinjam.runtime.api import JSON, Api, Route
 from pinjam.runtime.models.fields import ProblemShown
 
 TITLE = "Pinjam"
@@ -157,9 +157,14 @@ def _responses(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
             "description": "`true` when this is the first answer again.",
             "schema": {"type": "string"},
         }
-    if route.answer is not None:
-        schema = {"$ref": SCHEMAS.format(model=names[route.answer])}
-        good["content"] = {"application/json": {"schema": schema}}
+    content = {media: {"schema": schema} for media in route.media if (schema := _answered(route, media, names))}
+    if content:
+        good["content"] = content
+    if any(media != JSON for media in route.media):
+        good["headers"]["Content-Disposition"] = {
+            "description": "The name to save a file under.",
+            "schema": {"type": "string"},
+        }
     responses: Json = {str(route.status): good}
     problems = {*route.problems, 500, 503}
     problems |= set() if route.public else {401}
@@ -171,6 +176,13 @@ def _responses(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
         bad["content"] = {"application/problem+json": {"schema": {"$ref": SCHEMAS.format(model="ProblemShown")}}}
         responses[str(status)] = bad
     return responses
+
+
+def _answered(route: Route, media: str, names: Mapping[type[BaseModel], str]) -> Json:
+    """What an answer of this media type looks like; nothing where there is no body."""
+    if media != JSON:
+        return {"type": "string", "format": "binary"}
+    return {"$ref": SCHEMAS.format(model=names[route.answer])} if route.answer is not None else {}
 
 
 def _form() -> Json:
@@ -198,6 +210,8 @@ def _gateway_operation(api: Api, route: Route, backend: str) -> Json:
         "responses": {str(route.status): {"description": "Done."}, "default": {"description": "A problem."}},
         "x-google-backend": _backend(api, backend),
     }
+    if any(media != JSON for media in route.media):
+        operation["produces"] = [*route.media, "application/problem+json"]
     if not route.public:
         operation["security"] = [{"firebase": []}]
     return operation

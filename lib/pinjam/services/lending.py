@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from pinjam.domain.contract import freeze, risks, statements
+from pinjam.domain.contract import freeze, risks, signatory, statements
 from pinjam.domain.lifecycle import IllegalMove, move
 from pinjam.domain.loan import OPEN_APPLICATION, Application, Loan, LoanStatus, Purpose, Quote
 from pinjam.domain.payment import Payment
@@ -187,7 +187,8 @@ class Lending:
                 raise StateForbids("offer-expired", {"date": loan.offer_expires_on.isoformat()})
             if user.bank_account is None:
                 raise StateForbids("bank-account-required")
-            contract = freeze(loan, self.policies.get(loan.offer.policy_id), accepted_at=now, locale=locale)
+            policy = self.policies.get(loan.offer.policy_id)
+            contract = freeze(loan, policy, borrower=signatory(user), accepted_at=now, locale=locale)
             accepted = move(loan, LoanStatus.ACCEPTED, updated_at=now, contract=contract, amount=loan.offer.amount)
             tx.update(accepted)
             self.recorder.loan(tx, previous, loan, accepted, "loan-accepted", actor)

@@ -9,7 +9,8 @@ from pinjam.domain.notification import Channel, Delivery, Notification
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
 from pinjam.services.borrowers import known
-from pinjam.services.ports import Clock, Message, Messenger, Refused, Unavailable
+from pinjam.services.contracts import Contracts
+from pinjam.services.ports import Attachment, Clock, Message, Messenger, Refused, Unavailable
 from pinjam.services.recording import consume
 from pinjam.services.store import Conflict, Find, Page, Reader, Store, Transaction
 from pinjam.services.telling import Tale, tale_of
@@ -28,6 +29,7 @@ class Notifying:
 
     store: Store
     messengers: Mapping[Channel, Messenger]
+    contracts: Contracts
     clock: Clock
 
     def notify(self, event: Event) -> None:
@@ -104,7 +106,8 @@ class Notifying:
         if lease.status in ("sent", "failed"):
             return True
         try:
-            provider_id = self.messengers[channel].send(_message(notification, channel, user, tale))
+            message = _message(notification, channel, user, tale, self._attachments(channel, user, tale))
+            provider_id = self.messengers[channel].send(message)
         except Unavailable as fault:
             given_up = lease.attempts >= MOST_ATTEMPTS
             outcome = replace(lease, status="failed" if given_up else "pending", error=str(fault), leased_until=None)
@@ -125,6 +128,12 @@ class Notifying:
             )
         self._report(notification.id, outcome)
         return given_up
+
+    def _attachments(self, channel: Channel, user: User, tale: Tale) -> tuple[Attachment, ...]:
+        """What goes along: made only now, so that a message which is not sent costs no paper."""
+        if channel != "email" or not tale.with_contract:
+            return ()
+        return (self.contracts.accepted(user.id, tale.data["loan_id"]),)
 
     def _lease(self, notification_id: str, channel: Channel) -> Delivery | None:
         """The delivery, marked as being sent by us; as it is when it is over; None while another sends."""
@@ -162,7 +171,9 @@ def _with(notification: Notification, delivery: Delivery) -> Notification:
     return replace(notification, deliveries=deliveries)
 
 
-def _message(notification: Notification, channel: Channel, user: User, tale: Tale) -> Message:
+def _message(
+    notification: Notification, channel: Channel, user: User, tale: Tale, attachments: tuple[Attachment, ...]
+) -> Message:
     return Message(
         id=f"{notification.id}-{channel}",
         to=user.email if channel == "email" else user.phone,
@@ -172,4 +183,5 @@ def _message(notification: Notification, channel: Channel, user: User, tale: Tal
         body=tale.sms if channel == "sms" else tale.body,
         parameters=tale.parameters,
         data=tale.data,
+        attachments=attachments,
     )

@@ -9,6 +9,7 @@ from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Instructions, Method
 from pinjam.domain.trail import Event
 from pinjam.domain.user import KycCheck, Locale, Sealed
+from pinjam.services.sheet import Sheet
 
 
 class Unavailable(Exception):
@@ -219,11 +220,21 @@ class PayoutGateway(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that goes with an answer or a message."""
+
+    filename: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message for one channel. `to` is an address, an E.164 number or a device token.
 
     `id` is ours, for providers that can drop a repeat. `kind` and `parameters` serve providers that send
-    registered templates; `subject` serves e-mail and push.
+    registered templates; `subject` serves e-mail and push; only
+    e-mail carries attachments.
     """
 
     id: str
@@ -234,6 +245,7 @@ class Message:
     body: str
     parameters: tuple[str, ...] = ()
     data: Mapping[str, str] | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Messenger(Protocol):
@@ -296,4 +308,12 @@ class PaperReader(Protocol):
 
     def read(self, content: bytes, *, pdf_allowed: bool) -> Paper:
         """The paper, judged by its content alone. UnreadablePaper for anything else."""
+        ...
+
+
+class PaperPress(Protocol):
+    """Makes papers that borrowers keep."""
+
+    def press(self, sheet: Sheet) -> bytes:
+        """The sheet as a PDF that a phone can show: the same bytes for the same sheet, whenever and wherever."""
         ...

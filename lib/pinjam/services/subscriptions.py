@@ -9,7 +9,7 @@ SUBSCRIPTIONS: Mapping[Topic, tuple[str, ...]] = {
     "user-verified": ("notify",),
     "loan-submitted": ("decide_loan", "notify"),
     "loan-decided": ("notify",),
-    "loan-accepted": ("disburse",),
+    "loan-accepted": ("disburse", "notify"),
     "loan-disbursed": ("notify",),
     "payment-settled": ("notify", "disburse"),
     "payment-reversed": ("notify",),

@@ -40,6 +40,8 @@ class Tale:
     parameters: tuple[str, ...]
     channels: tuple[Channel, ...]
     data: Mapping[str, str]
+    with_contract: bool = False
+    """Whether the contract goes along, where a channel can carry it."""
 
 
 def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None:
@@ -56,6 +58,8 @@ def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None
     if event.topic == "instalment-reminder" and event.data["due_date"] != _due_on(loan):
         return None  # Paid since: a reminder that comes late must not ask for the next instalment, or for nothing.
     facts |= _loan_facts(loan, user.locale, today)
+    if loan.contract is not None:
+        facts["number"] = loan.contract.number
     surplus = int(event.data.get("surplus") or 0)
     if event.topic == "loan-disbursed":
         facts["due_date"] = day(loan.instalments[0].due_date, user.locale)
@@ -82,6 +86,8 @@ def _kind(event: Event, loan: Loan, *, surplus: bool) -> str:
     match event.topic:
         case "loan-submitted":
             return "application-received"
+        case "loan-accepted":
+            return "contract-accepted"
         case "loan-decided":
             return DECISION_KINDS[loan.decision.outcome] if loan.decision else "loan-referred"
         case "payment-settled":
@@ -130,4 +136,5 @@ def _tell(kind: str, locale: Locale, facts: Mapping[str, str], data: Mapping[str
         parameters=tuple(facts[name] for name in cast("list[str]", entry["parameters"])),
         channels=tuple(cast("list[Channel]", entry["channels"])),
         data=data,
+        with_contract=entry.get("attach") == "contract",
     )

@@ -163,10 +163,18 @@ class _Handler:
 
     def _keep(self, recipient: str, message: EmailMessage) -> None:
         text = message.get_body(preferencelist=("plain", "html"))
+        body = "" if text is None else str(text.get_content()).replace("\r\n", "\n").rstrip("\n")
         self._inbox.deliver(
             channel="email",
             to=recipient,
             subject=str(message["Subject"] or ""),
-            body="" if text is None else str(text.get_content()).replace("\r\n", "\n").rstrip("\n"),
+            body="\n".join([body, *map(_told, message.iter_attachments())]),
             repeat_key=str(message["Message-ID"]).strip(),
         )
+
+
+def _told(attachment: EmailMessage) -> str:
+    """An attachment as a line of the inbox, which keeps text only."""
+    content = attachment.get_payload(decode=True)
+    size = len(content) if isinstance(content, bytes) else 0
+    return f"[{attachment.get_filename()}: {attachment.get_content_type()}, {size} bytes]"
