@@ -20,6 +20,7 @@ from pinjam.domain.loan import (
     Quote,
     RuleResult,
     ScheduleRow,
+    Signatory,
 )
 from pinjam.domain.notification import Delivery, Notification
 from pinjam.domain.payment import Allocation, Instructions, Method, Payment, PaymentStatus
@@ -174,6 +175,14 @@ class Samples:
                 accepted_at=AT,
                 policy_id="2026-01",
                 policy_hash="hash",
+                borrower=Signatory(
+                    full_name="Siti",
+                    nik_masked="3171********0001",
+                    address=None,
+                    bank_code="bca",
+                    account_number=Sealed("sealed"),
+                    account_name="SITI",
+                ),
             ),
             payout_id="payout_1",
             disbursed_on=date(2026, 2, 1),

@@ -15,7 +15,7 @@ from pinjam.adapters.whatsapp import WhatsAppMessenger
 from pinjam.domain.notification import Channel
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
-from pinjam.services.ports import Message, Messenger, Refused, Unavailable
+from pinjam.services.ports import Attachment, Message, Messenger, Refused, Unavailable
 
 MESSAGE = Message(
     id="ntf_01-email",
@@ -138,6 +138,21 @@ def test_a_message_reaches_its_recipient_and_has_the_providers_id(
     assert messenger.channel == line.channel
     assert messenger.send(message(line))
     assert inbox(sandbox, line) == [line.sees]
+
+
+@EACH_LINE
+def test_an_attachment_goes_along_by_email_and_harms_no_other_channel(
+    sandbox: SandboxServers, connect: Connect, line: Line
+) -> None:
+    files = tuple(
+        Attachment(filename=name, content_type="application/pdf", content=b"%PDF-" + bytes(range(256)))
+        for name in ("PJM-1.pdf", "PJM-2.pdf")
+    )
+    connect(line).send(message(line, attachments=files))
+    subject, body = line.sees
+    if line.channel == "email":
+        body += "\n[PJM-1.pdf: application/pdf, 261 bytes]\n[PJM-2.pdf: application/pdf, 261 bytes]"
+    assert inbox(sandbox, line) == [(subject, body)]
 
 
 @EACH_LINE

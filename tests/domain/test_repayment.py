@@ -58,7 +58,9 @@ def live_loan(amount: int = 3_000_000, tenor_months: int = 6, *, total_cap_ppm: 
         updated_at=NOW,
         offer=offer,
     )
-    contract = replace(freeze(accepted, POLICY, borrower=None, accepted_at=NOW, locale="id"), total_cap_ppm=total_cap_ppm)
+    contract = replace(
+        freeze(accepted, POLICY, borrower=None, accepted_at=NOW, locale="id"), total_cap_ppm=total_cap_ppm
+    )
     return replace(
         accepted,
         status=LoanStatus.ACTIVE,

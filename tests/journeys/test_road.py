@@ -244,7 +244,10 @@ WORDS = {
 
 
 def check_messages(walker: Walker, road: Road, locale: str) -> None:
-    kinds = ("identity-verified", "application-received", "loan-approved", "loan-disbursed", "payment-received")
+    kinds = (
+        *("identity-verified", "application-received", "loan-approved", "contract-accepted"),
+        *("loan-disbursed", "payment-received"),
+    )
     told = walker.told(*kinds, "payment-received")
     assert Counter(one["kind"] for one in told) == {**dict.fromkeys(kinds, 1), "payment-received": 2}
     for one in told:

@@ -29,6 +29,7 @@ def test_another_borrowers_loan_is_not_there(walker: Walker, new_walker: Callabl
     for method, path, given, code in (
         ("GET", f"/api/loans/{loan_id}", {}, "loan-not-found"),
         ("GET", f"/api/loans/{loan_id}/summary", {}, "loan-not-found"),
+        ("GET", f"/api/loans/{loan_id}/contract", {}, "loan-not-found"),
         ("POST", f"/api/loans/{loan_id}/accept", {"key": "mine", "body": accept}, "loan-not-found"),
         ("POST", f"/api/loans/{loan_id}/withdraw", {}, "loan-not-found"),
         ("GET", f"/api/documents/{document_id}", {}, "document-not-found"),
@@ -124,6 +125,7 @@ def test_every_kind_of_bad_token_is_refused_in_the_gateways_words_and_the_servic
         ("GET", "/api/loans"),
         ("GET", "/api/loans/loan_1"),
         ("GET", "/api/loans/loan_1/summary"),
+        ("GET", "/api/loans/loan_1/contract"),
         ("POST", "/api/loans/loan_1/accept"),
         ("POST", "/api/loans/loan_1/withdraw"),
         ("POST", "/api/payments"),

@@ -89,13 +89,17 @@ def _section(section: Section, styles: dict[str, Any], width: float) -> list[Any
 
 
 def _block(block: Block, styles: dict[str, Any], width: float) -> list[Any]:
+    from reportlab.platypus import KeepTogether  # noqa: PLC0415
+
     match block:
         case Words():
             return [_paragraph(block.text, styles["body"])]
         case Pairs():
             return [_pairs(block, styles, width)]
         case Numbered():
-            return [_paragraph(text, styles["item"], bullet=f"{number}.") for number, text in enumerate(block.items, 1)]
+            items = enumerate(block.items, 1)
+            # A sentence that somebody said yes to is not torn in two.
+            return [KeepTogether([_paragraph(text, styles["item"], bullet=f"{number}.")]) for number, text in items]
         case Grid():
             return [_grid(block, width)]
 

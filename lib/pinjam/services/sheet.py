@@ -50,7 +50,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A whole paper. On every page stand `footer` and `page`, with places for the page's `{number}` and the `{count}`."""
+    """A whole paper. On every page stand `footer` and `page`, with places for its `{number}` and their `{count}`."""
 
     title: str
     lead: str
