@@ -185,6 +185,7 @@ def _styles() -> dict[str, Any]:
         spaceAfter=6,
         allowWidows=0,
         allowOrphans=0,
+        spaceShrinkage=0,
     )
 
     def like(name: str, **changes: Any) -> Any:
