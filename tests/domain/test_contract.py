@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from pinjam.domain.contract import contract_number, freeze, percent, risks, spell_date, statements
+from pinjam.domain.contract import contract_number, freeze, percent, risks, signatory, spell_date, statements
 from pinjam.domain.loan import Application, Loan, LoanStatus
 from pinjam.domain.pricing import quote
+from pinjam.domain.user import BankAccount, Sealed, User, UserStatus
 from pinjam.policy import load_policies
 
 POLICY = load_policies().get("2026-01-01")
@@ -110,3 +111,33 @@ def test_rates_and_dates_are_written_as_borrowers_read_them() -> None:
     assert percent(1_000_000, "id") == "100%"
     assert spell_date(date(2026, 8, 17), "id") == "17 Agustus 2026"
     assert spell_date(date(2026, 8, 17), "en") == "17 August 2026"
+
+
+def test_a_borrower_signs_as_the_profile_stands_and_not_without_a_bank_account() -> None:
+    account = BankAccount(bank_code="bca", account_number=Sealed("sealed number"), account_name="SITI")
+    user = User(
+        id="usr_1",
+        full_name="Siti Rahmawati",
+        email="siti@example.com",
+        phone="+6281234500001",
+        nik=Sealed("sealed nik"),
+        nik_hash="hash",
+        nik_masked="3171********0001",
+        birth_date=date(1990, 8, 15),
+        gender="female",
+        status=UserStatus.VERIFIED,
+        locale="id",
+        consents=(),
+        account_created=True,
+        created_at=NOW,
+        updated_at=NOW,
+        address=Sealed("sealed address"),
+        bank_account=account,
+    )
+    party = signatory(user)
+    assert (party.full_name, party.nik_masked) == ("Siti Rahmawati", "3171********0001")
+    assert (party.address, party.account_number) == ("sealed address", "sealed number")
+    assert (party.bank_code, party.account_name) == ("bca", "SITI")
+    assert freeze(LOAN, POLICY, borrower=party, accepted_at=NOW, locale="id").borrower == party
+    with pytest.raises(ValueError, match="usr_1 has no bank account"):
+        signatory(replace(user, bank_account=None))

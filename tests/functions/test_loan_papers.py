@@ -1,5 +1,6 @@
 """The papers over HTTP: types, names, languages, and what a client that cannot take a PDF gets."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from tests.world import World
 
+from pinjam.local.documents import documents
 from pinjam.local.functions import load_functions
 from pinjam.runtime.composition import install
 
@@ -118,3 +120,17 @@ def test_a_route_with_one_kind_of_answer_does_not_vary_by_what_is_accepted(
     for path in ("", "/contract"):
         reply = client.get(f"/api/loans/{loan_id}{path}", headers=as_user(user_id))
         assert reply.headers["Vary"] == "Accept-Language, Origin"
+
+
+def test_the_documents_say_which_answers_are_files() -> None:
+    texts = documents(FUNCTIONS)
+    people, gateway = (json.loads(texts[path])["paths"] for path in ("openapi.json", "gateway/openapi.json"))
+    answers = {name: people[f"/api/loans/{{id}}/{name}"]["get"]["responses"]["200"] for name in ("contract", "summary")}
+    assert set(answers["contract"]["content"]) == {"application/pdf"}
+    assert set(answers["summary"]["content"]) == {"application/json", "application/pdf"}
+    assert all("Content-Disposition" in answer["headers"] for answer in answers.values())
+    assert gateway["/api/loans/{id}/contract"]["get"]["produces"] == ["application/pdf", "application/problem+json"]
+    assert gateway["/api/loans/{id}/summary"]["get"]["produces"][:2] == ["application/json", "application/pdf"]
+    assert "produces" not in gateway["/api/loans/{id}"]["get"]
+    for path, text in texts.items():
+        assert (FUNCTIONS.parent / path).read_text() == text, "run make openapi"
