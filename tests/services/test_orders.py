@@ -196,8 +196,10 @@ class Racing:
         return self.gateway.status(order_id)
 
 
-def start_while(world: World, user_id: str, loan_id: str, happens: Callable[[], None]) -> Payment:
-    repaying: Repaying = replace(world.app.repaying, gateway=Racing(world, happens))  # type: ignore[arg-type]  # as asked
+def start_while(
+    world: World, user_id: str, loan_id: str, happens: Callable[[], None], gateway: type[Racing] = Racing
+) -> Payment:
+    repaying: Repaying = replace(world.app.repaying, gateway=gateway(world, happens))  # type: ignore[arg-type]  # as asked
     answered = repaying.start(
         user_id,
         PaymentForm(loan_id=loan_id, kind="instalment", amount=None, method=BCA),
@@ -215,6 +217,28 @@ def test_of_two_orders_at_the_same_moment_one_stays_open(world: World, user_id: 
     # Its own borrower is told so, now and when asking again.
     again = world.start_payment(user_id, loan_id, key="slow")
     assert (again.replayed, again.body) == (True, {"id": loser.id, "status": "expired"})
+
+
+def test_an_order_that_reaches_the_gateway_while_it_is_replaced_is_closed_there(
+    world: World, user_id: str, loan_id: str
+) -> None:
+    world.payments.down = True
+    with pytest.raises(Unavailable):
+        world.start_payment(user_id, loan_id, key="one")
+    world.payments.down = False
+    world.clock.advance(seconds=1)
+    (old,) = world.all(Payment)
+
+    class Reaching(Racing):
+        def status(self, order_id: str) -> Order | None:
+            answer = super().status(order_id)
+            if answer is None:
+                world.start_payment(user_id, loan_id, key="one")
+            return answer
+
+    new = start_while(world, user_id, loan_id, lambda: None, Reaching)
+    assert (world.payment(old.id).status, world.payments.orders[old.id].status) == (EXPIRED, "expired")
+    assert (new.status, world.payments.orders[new.id].status) == (PENDING, "pending")
 
 
 def test_an_order_that_cannot_be_closed_after_it_lost_is_answered_all_the_same(

@@ -245,6 +245,11 @@ class Walker:
             body["amount"] = amount
         return self.call("POST", "/api/payments", key=key, body=body)
 
+    def bill(self, loan_id: str, *, kind: str = "instalment", as_of: date | None = None) -> Reply:
+        """Simulate a bill, of today or of another day."""
+        query = {"loan_id": loan_id, "kind": kind} | ({"as_of": as_of.isoformat()} if as_of else {})
+        return self.call("GET", "/api/payments/quote", query=query)
+
     def payment(self, payment_id: str) -> Reply:
         """Look at a payment."""
         return self.call("GET", f"/api/payments/{payment_id}")
@@ -299,6 +304,15 @@ class Walker:
         income = {"monthly_income": 9_000_000, "other_instalments": 0}
         profile: Json = self.change(**income, bank_account=self.person.bank_account).expect(200)
         return profile
+
+    def repay(
+        self, loan_id: str, *, key: str, kind: str = "instalment", amount: int | None = None, bank: str | None = "bca"
+    ) -> Json:
+        """Start a payment, pay it at the bank, and look at it again."""
+        started = self.start_payment(loan_id, key=key, kind=kind, amount=amount, bank=bank).expect(201)
+        self.road.pay_at_bank(started["id"]).expect(200)
+        paid: Json = self.payment(started["id"]).expect(200)
+        return paid
 
     def become_approved(self, amount: int = 3_000_000, tenor_months: int = 6) -> str:
         """From sign-up to an offer; the loan's id."""

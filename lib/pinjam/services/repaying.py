@@ -1,9 +1,9 @@
 """Repayments: what is to be paid on a day, and an order at the gateway to pay it with."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from pinjam.domain.calendar import JAKARTA, local_date
 from pinjam.domain.loan import Loan, LoanStatus
@@ -18,7 +18,7 @@ from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.ports import Clock, Ids, PaymentGateway, Refused, Unavailable
 from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Find, Page, Reader, Store, Transaction
+from pinjam.services.store import Contention, Find, Page, Reader, Store, StoreUnavailable, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,6 @@ class Repaying:
             return begun
         payment, running, rivals = begun
         try:
-            closed = tuple(one.id for one in rivals if self._closed(one))
             order, instructions = self.gateway.charge(
                 order_id=payment.id,
                 amount=payment.amount,
@@ -120,14 +119,10 @@ class Repaying:
         opened = replace(
             payment, instructions=instructions, transaction_id=order.transaction_id, updated_at=self.clock.now()
         )
-        kept, answered = self.store.transact(lambda tx: self._keep(tx, opened, running, keyed, closed, actor))
-        if kept.status is PaymentStatus.EXPIRED:
-            # A newer order replaced this one before the gateway had it, so that it is closed only now.
-            try:
-                self.gateway.cancel(kept.id)
-            except (Refused, Unavailable) as fault:
-                # It ends by itself in time; should it be paid before, the money is posted.
-                log.warning("order-left-open", extra={"payment": kept.id, "fault": str(fault)})
+        kept, answered = self.store.transact(lambda tx: self._keep(tx, opened, running, keyed))
+        # Only now, so that the old order can be paid if there is no new one; or this one, should it be the older.
+        for loser in (*rivals, kept) if kept.status is PaymentStatus.EXPIRED else rivals:
+            self._end(loser.id, actor)
         return answered
 
     def list(self, user_id: str, *, loan_id: str | None, limit: int, after: str | None) -> Page[Payment]:
@@ -159,7 +154,8 @@ class Repaying:
         if kept is not None:
             unfinished = tx.get(Payment, kept.subject)
             if unfinished is not None and unfinished.status is PaymentStatus.PENDING and unfinished.expires_at > now:
-                rivals = _rivals(tx, unfinished)
+                # Those that came later have this one among their own rivals.
+                rivals = tuple(one for one in _rivals(tx, unfinished) if _came(one) < _came(unfinished))
                 running = replace(keyed.begin(kept.subject, now=now), created_at=kept.created_at)
                 tx.update(running)
                 return unfinished, running, rivals
@@ -206,38 +202,48 @@ class Repaying:
             raise Invalid(FieldProblem(field="amount", code="amount-too-high", params={"maximum": most}))
         return form.amount
 
-    def _closed(self, rival: Payment) -> bool:
-        """Close an open order that gives way to a newer one; False if it was paid first and is yet to be posted."""
-        self.gateway.cancel(rival.id)
-        order = self.gateway.status(rival.id)
-        return order is None or order.status in CLOSED_AS
-
     def _keep(
-        self,
-        tx: Transaction,
-        opened: Payment,
-        running: KeptAnswer,
-        keyed: Keyed[Payment],
-        closed: Sequence[str],
-        actor: Actor,
+        self, tx: Transaction, opened: Payment, running: KeptAnswer, keyed: Keyed[Payment]
     ) -> tuple[Payment, Answered]:
-        """The answer, and the end of the orders that gave way: theirs is told once the gateway has closed them.
-
-        Should the order itself have been settled or replaced meanwhile, what happened to it stays.
-        """
+        """The answer, unless the order was settled or replaced meanwhile: then what happened to it stays."""
         current = tx.get(Payment, opened.id)
-        replaced = [(one, last_record(tx, one.id)) for rival in closed if (one := tx.get(Payment, rival)) is not None]
         if current is not None and current.status is not PaymentStatus.PENDING:
             opened = replace(current, instructions=opened.instructions, transaction_id=opened.transaction_id)
         record, answered = keyed.answer(running, opened)
         tx.update(opened)
         tx.update(record)
-        for old, previous in replaced:
-            if old.status is PaymentStatus.PENDING:
-                expired = replace(old, status=PaymentStatus.EXPIRED, updated_at=self.clock.now())
-                tx.update(expired)
-                self.recorder.payment(tx, previous, old, expired, "payment-replaced", actor)
         return opened, answered
+
+    def _end(self, payment_id: str, actor: Actor) -> None:
+        """Close an order that gave way to a newer one: at the gateway, and only then here.
+
+        One that was paid first stays, to be posted. One that cannot be closed now stays too: the next order
+        closes it, or time does.
+        """
+        try:
+            for _ in range(2):  # An order that the gateway does not know may be reaching it in this very moment.
+                self.gateway.cancel(payment_id)
+                order = self.gateway.status(payment_id)
+                if order is not None and order.status not in CLOSED_AS:
+                    return
+                expire = partial(self._expire, payment_id=payment_id, actor=actor, unknown=order is None)
+                if self.store.transact(expire):
+                    return
+        except (Refused, Unavailable, Contention, StoreUnavailable) as fault:
+            log.warning("order-left-open", extra={"payment": payment_id, "fault": str(fault)})
+
+    def _expire(self, tx: Transaction, *, payment_id: str, actor: Actor, unknown: bool) -> bool:
+        """Expire a replaced payment; False if its order reached the gateway after that did not know it."""
+        old = tx.get(Payment, payment_id)
+        previous = last_record(tx, payment_id)
+        if old is None or old.status is not PaymentStatus.PENDING:
+            return True
+        if unknown and old.instructions is not None:
+            return False
+        expired = replace(old, status=PaymentStatus.EXPIRED, updated_at=self.clock.now())
+        tx.update(expired)
+        self.recorder.payment(tx, previous, old, expired, "payment-replaced", actor)
+        return True
 
     def _abandon(self, tx: Transaction, payment: Payment, running: KeptAnswer) -> None:
         """The gateway refused the order: it failed, and the same key may try again with a new one."""
@@ -302,3 +308,7 @@ def _rivals(tx: Reader, payment: Payment) -> tuple[Payment, ...]:
     where = {"loan_id": payment.loan_id, "status": PaymentStatus.PENDING}
     open_now = tx.find(Find(kind=Payment, where=where, limit=MOST_PENDING)).items
     return tuple(one for one in open_now if one.kind == payment.kind and one.id != payment.id)
+
+
+def _came(payment: Payment) -> tuple[datetime, str]:
+    return payment.created_at, payment.id
