@@ -52,7 +52,7 @@ def _run(url: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]
 
 
 def _fill(url: str, *, users: int, loans_each: int) -> None:
-    """Borrowers with loans, and a payment, a notification and an event for each loan, as rows."""
+    """Borrowers with loans, and for each loan a payment, a refund and what else a loan leaves behind, as rows."""
     with psycopg.connect(url) as connection:
         connection.execute(
             """INSERT INTO users SELECT 'usr_' || lpad(n::text, 5, '0'), 'x', n || '@example.com',
@@ -77,6 +77,19 @@ def _fill(url: str, *, users: int, loans_each: int) -> None:
             """INSERT INTO payments (id, loan_id, user_id, kind, amount, status, method, expires_at, created_at,
             updated_at, allocation, surplus) SELECT replace(l.id, 'loan', 'pay'), id, user_id, 'partial', 1, 'pending',
             '{}', timestamptz '2026-01-01' + random() * interval '1 year', now(), now(), '[]', 0 FROM loans l"""
+        )
+        connection.execute(
+            """INSERT INTO journal SELECT replace(l.id, 'loan', 'jrn'), 'repayment:' || l.id, 'repayment', l.id, l.id,
+            date '2026-01-01', now(), '[{"debit": "cash_at_gateway", "credit": "loans_receivable", "amount": 1}]'
+            FROM loans l"""
+        )
+        connection.execute(
+            """INSERT INTO refunds SELECT replace(p.id, 'pay', 'rfd'), user_id, loan_id, id, 1,
+            CASE WHEN random() < 0.99 THEN 'void' ELSE 'owed' END, now(), now() FROM payments p"""
+        )
+        connection.execute(
+            """INSERT INTO audit_log SELECT replace(l.id, 'loan', 'aud'), l.id, 1, 'a', 'x', 'r', now(), NULL, '{}',
+            'x', 'x' FROM loans l"""
         )
         connection.execute(
             """INSERT INTO outbox SELECT replace(l.id, 'loan', 'evt'), 'loan-submitted', id, '{}', 'r', now(),

@@ -13,9 +13,11 @@ from psycopg.conninfo import make_conninfo
 from pinjam.adapters import postgres_rows
 from pinjam.adapters.records import cursor_after
 from pinjam.domain.document import Document
+from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment, PaymentStatus
+from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
 from pinjam.services.store import Find
 
@@ -68,6 +70,10 @@ def filled_url(database_url: str, migrated_url: str, run: "Run", fill: "Fill") -
             7,
             "audit_log_subject_number_key",
         ),
+        (Find(kind=JournalEntry, where={"loan_id": "loan_000007"}), "jrn_000001", "journal_loan_id_id"),
+        (Find(kind=JournalEntry), "jrn_000007", "journal_pkey"),
+        (Find(kind=Refund, where={"status": RefundStatus.OWED}), "rfd_000001", "refunds_status_id"),
+        (Find(kind=Refund, where={"loan_id": "loan_000007"}), "rfd_000001", "refunds_loan_id_id"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -92,12 +98,33 @@ def test_a_page_is_read_from_an_index_that_holds_its_order(
         assert scan.get("Rows Removed by Filter", 0) == 0
 
 
-def test_the_dashboard_and_the_unread_count_choose_their_indexes_unasked(filled_url: str) -> None:
+def test_what_is_asked_on_every_request_and_event_chooses_its_index_unasked(filled_url: str) -> None:
     for (text, values), index in (
         (postgres_rows.find(Find(kind=Loan, where=MINE, descending=True, limit=20)), "loans_user_id_id"),
         (postgres_rows.count(Notification, {**MINE, "read_at": None}), "notifications_unread"),
+        (postgres_rows.find(Find(kind=Refund, where={"payment_id": "pay_000007"}, limit=1)), "refunds_payment_id_key"),
+        (postgres_rows.find(Find(kind=Loan, where={"open_for": "usr_00007"}, limit=1)), "loans_open_for_key"),
+        (
+            postgres_rows.find(Find(kind=Payment, where={"loan_id": "loan_000007", **PENDING}, limit=20)),
+            "payments_loan_id_id",
+        ),
     ):
         with psycopg.connect(filled_url, autocommit=True) as connection:
             row = connection.execute(b"EXPLAIN (FORMAT JSON) " + text, values).fetchone()
         assert row is not None
         assert index in str(row[0])
+
+
+def test_the_whole_audit_log_is_read_a_subject_at_a_time_without_sorting_it(filled_url: str) -> None:
+    query = Find(kind=AuditRecord, order="subject", limit=100)
+    last: Any = SimpleNamespace(subject="loan_010000", id="x")
+    for page in (query, replace(query, after=cursor_after(query, last))):
+        text, values = postgres_rows.find(page)
+        with psycopg.connect(filled_url, autocommit=True) as connection:
+            row = connection.execute(b"EXPLAIN (FORMAT JSON, ANALYZE, TIMING OFF) " + text, values).fetchone()
+        assert row is not None
+        (sort,) = row[0][0]["Plan"]["Plans"]
+        (scan,) = sort["Plans"]
+        assert (sort["Node Type"], sort["Presorted Key"]) == ("Incremental Sort", ["subject"])
+        assert scan["Index Name"] == "audit_log_subject_number_key"
+        assert scan["Actual Rows"] <= 2 * query.limit

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from pinjam.adapters import postgres_rows
 from pinjam.adapters.postgres import PostgresStore
@@ -138,10 +142,98 @@ def test_migrating_twice_changes_nothing(unmigrated_url: str, run: "Run") -> Non
     assert run(unmigrated_url, columns) == first
 
 
+def test_payments_of_before_the_journal_are_brought_along(unmigrated_url: str, run: "Run") -> None:
+    step(unmigrated_url, "upgrade", "0001")
+    run(
+        unmigrated_url,
+        """INSERT INTO users SELECT 'usr_1', 'x', '1@example.com', '+6281210001', 'x', 'f', '3171********0001',
+        '1990-01-01', 'male', 'verified', 'id', '[]', true, now(), now(), '{}'""",
+    )
+    run(
+        unmigrated_url,
+        """INSERT INTO loans (id, user_id, status, amount, tenor_months, purpose, application, created_at, updated_at,
+        instalments) VALUES ('loan_1', 'usr_1', 'withdrawn', 1, 1, 'home', '{}', now(), now(), '[]')""",
+    )
+    run(
+        unmigrated_url,
+        """INSERT INTO payments (id, loan_id, user_id, kind, amount, status, method, expires_at, created_at, updated_at,
+        allocation, surplus, settled_at) VALUES
+        ('pay_1', 'loan_1', 'usr_1', 'instalment', 1, 'settled', '{}', now(), now(), now(), '[]', 0,
+            '2026-01-31T17:00:00Z'),
+        ('pay_2', 'loan_1', 'usr_1', 'instalment', 1, 'pending', '{}', now(), now(), now(), '[]', 0, NULL)""",
+    )
+    migrate(unmigrated_url)
+    posted = "SELECT id, posted_on, closes, reversed_at FROM payments ORDER BY id"
+    # Midnight in Jakarta: the first day of February has begun.
+    assert run(unmigrated_url, posted) == [("pay_1", date(2026, 2, 1), False, None), ("pay_2", None, False, None)]
+
+
+def test_the_journal_can_be_taken_out_again(fresh_url: str, run: "Run") -> None:
+    step(fresh_url, "downgrade", "0001")
+    tables = "SELECT count(*) FROM information_schema.tables WHERE table_name IN ('journal', 'refunds')"
+    assert run(fresh_url, tables) == [(0,)]
+    rule = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'loans_open_while_it_lives'"
+    assert "'active'" in run(fresh_url, rule)[0][0]
+    migrate(fresh_url)
+    assert run(fresh_url, tables) == [(2,)]
+    assert "'active'" not in run(fresh_url, rule)[0][0]
+
+
+def step(url: str, way: Literal["upgrade", "downgrade"], revision: str) -> None:
+    """Bring a database to one step of its schema."""
+    config = Config()
+    config.set_main_option("script_location", "pinjam:migrations")
+    config.set_main_option("path_separator", "os")
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        getattr(command, way)(config, revision)
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ("status = 'settled', settled_at = now()", "payments_posted_once_settled"),
+        ("status = 'reversed', settled_at = now(), posted_on = now()", "payments_reversed_at_iff_reversed"),
+        ("reversed_at = now()", "payments_reversed_at_iff_reversed"),
+    ],
+)
+def test_a_payment_that_cannot_be_is_refused(
+    store_url: str, run: "Run", fill: "Fill", changes: str, constraint: str
+) -> None:
+    fill(store_url, users=1, loans_each=1)
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        run(store_url, f"UPDATE payments SET {changes}")  # noqa: S608 - the test's own text.
+    assert refused.value.diag.constraint_name == constraint
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ("status = 'paid'", "refunds_paid_at_iff_paid"),
+        ("paid_at = now()", "refunds_paid_at_iff_paid"),
+        ("amount = -1", "refunds_amount_check"),
+    ],
+)
+def test_a_refund_that_cannot_be_is_refused(
+    store_url: str, run: "Run", fill: "Fill", changes: str, constraint: str
+) -> None:
+    fill(store_url, users=1, loans_each=1)
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        run(store_url, f"UPDATE refunds SET {changes}")  # noqa: S608 - the test's own text.
+    assert refused.value.diag.constraint_name == constraint
+
+
+def test_an_entry_without_postings_is_refused(store_url: str, run: "Run", fill: "Fill") -> None:
+    fill(store_url, users=1, loans_each=1)
+    with pytest.raises(psycopg.errors.CheckViolation, match="journal_postings_check"):
+        run(store_url, "UPDATE journal SET postings = '[]'")
+
+
 def test_two_can_migrate_at_once(unmigrated_url: str, run: "Run") -> None:
-    command = [sys.executable, "-m", "pinjam.migrations"]
+    migrating = [sys.executable, "-m", "pinjam.migrations"]
     both = [
-        subprocess.Popen(command, env={"PINJAM_DATABASE_URL": unmigrated_url}, stderr=subprocess.PIPE, text=True)  # noqa: S603 - this very interpreter.
+        subprocess.Popen(migrating, env={"PINJAM_DATABASE_URL": unmigrated_url}, stderr=subprocess.PIPE, text=True)  # noqa: S603 - this very interpreter.
         for _ in range(2)
     ]
     assert [(one.communicate(timeout=60)[1], one.returncode) for one in both] == [("", 0)] * 2
@@ -149,8 +241,8 @@ def test_two_can_migrate_at_once(unmigrated_url: str, run: "Run") -> None:
 
 
 def test_the_migration_command_asks_for_its_database() -> None:
-    command = [sys.executable, "-m", "pinjam.migrations"]
-    done = subprocess.run(command, env={}, check=False, capture_output=True, text=True)  # noqa: S603 - this very interpreter.
+    migrating = [sys.executable, "-m", "pinjam.migrations"]
+    done = subprocess.run(migrating, env={}, check=False, capture_output=True, text=True)  # noqa: S603 - this very interpreter.
     assert done.returncode == 1
     assert "Set PINJAM_DATABASE_URL" in done.stderr
 
