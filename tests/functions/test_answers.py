@@ -191,7 +191,7 @@ def test_a_loan_from_quote_to_repayment(functions: Functions, user_id: str) -> N
     assert shown["next_due"]["due_date"] == "2027-01-24"
     world.deliver()
     told = functions.call("notifications", "GET", "/api/notifications?limit=1", user=user_id).json
-    assert (told["unread_count"], told["notifications"][0]["kind"]) == (4, "payment-received")
+    assert (told["unread_count"], told["notifications"][0]["kind"]) == (5, "payment-received")
     assert told["notifications"][0]["deliveries"][0] == {
         "channel": "email",
         "status": "sent",

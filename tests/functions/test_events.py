@@ -51,8 +51,14 @@ def test_each_consumer_has_its_effect_and_a_repetition_none(functions: Functions
     assert world.loan(loan_id).status is LoanStatus.ACTIVE
     assert world.payouts.paid == [2_970_000]
     kinds = [one.kind for one in world.all(Notification)]
-    assert kinds == ["identity-verified", "application-received", "loan-approved", "loan-disbursed"]
-    assert len(world.messengers["email"].sent) == 4
+    assert kinds == [
+        "identity-verified",
+        "application-received",
+        "loan-approved",
+        "contract-accepted",
+        "loan-disbursed",
+    ]
+    assert len(world.messengers["email"].sent) == 5
 
 
 def bring_all(functions: Functions) -> None:

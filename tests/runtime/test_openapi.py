@@ -27,6 +27,7 @@ CONTRACT = {
     "GET /api/loans",
     "GET /api/loans/{id}",
     "GET /api/loans/{id}/summary",
+    "GET /api/loans/{id}/contract",
     "POST /api/loans/{id}/accept",
     "POST /api/loans/{id}/withdraw",
     "POST /api/payments",

@@ -41,6 +41,7 @@ FACTS: Mapping[str, str] = {
     "surplus": format_rupiah(12_300_000),
     "due": format_rupiah(12_300_000),
     "tenor": "12",
+    "number": "PJM-01M81FZQQANA1YJZ8XYAHGBJRY",
     "due_date": "30 Nov 2026",
     "offer_until": "30 Nov 2026",
 }
@@ -94,7 +95,8 @@ def test_both_languages_tell_the_same_facts(kind: str) -> None:
 
 @EACH
 def test_channels_and_parameters_are_known_ones(kind: str) -> None:
-    assert set(KINDS[kind]) == {"channels", "parameters", "id", "en"}
+    assert set(KINDS[kind]) - {"attach"} == {"channels", "parameters", "id", "en"}
+    assert KINDS[kind].get("attach") in (None, "contract")
     assert set(KINDS[kind]["channels"]) <= set(get_args(Channel))
     assert len(set(KINDS[kind]["channels"])) == len(KINDS[kind]["channels"]) > 0
     assert set(KINDS[kind]["parameters"]) <= set(FACTS)
@@ -115,6 +117,7 @@ def test_there_is_a_kind_for_whatever_can_be_told() -> None:
         "identity-review",
         "application-received",
         *telling.DECISION_KINDS.values(),
+        "contract-accepted",
         "loan-disbursed",
         "payment-received",
         "payment-surplus",
