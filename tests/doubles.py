@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Instructions, Method
@@ -15,6 +15,7 @@ from pinjam.domain.trail import Event
 from pinjam.domain.user import CheckName, KycCheck
 from pinjam.services.ports import (
     AccountExists,
+    AddressGone,
     ForgedNotification,
     IdentityClaim,
     Message,
@@ -244,12 +245,13 @@ class MemoryIdentityCheck(Service):
 
 
 class MemoryMessenger(Service):
-    """`ports.Messenger` of one channel. While `gate` is closed a message is on its way."""
+    """`ports.Messenger` of one channel. While `gate` is closed a message is on its way; `gone` are addresses."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__()
         self.channel: Channel = channel
         self.refusing = False
+        self.gone: set[str] = set()
         self.sent: list[Message] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -261,8 +263,20 @@ class MemoryMessenger(Service):
         assert self.gate.wait(10)
         if self.refusing:
             raise Refused(self.channel, "rejected")
+        if message.to in self.gone:
+            raise AddressGone(self.channel, "gone")
         self.sent.append(message)
         return f"{self.channel}-{len(self.sent)}"
+
+
+class FixedHolidays:
+    """`ports.Holidays` on the days that a test says; none to begin with."""
+
+    def __init__(self) -> None:
+        self.days: set[date] = set()
+
+    def between(self, first: date, last: date) -> frozenset[date]:
+        return frozenset(day for day in self.days if first <= day <= last)
 
 
 class MemoryObjects(Service):

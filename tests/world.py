@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 from tests.doubles import (
+    FixedHolidays,
     MemoryAccounts,
     MemoryIdentityCheck,
     MemoryMessenger,
@@ -99,6 +100,7 @@ class World:
     objects: MemoryObjects
     publisher: MemoryPublisher
     messengers: Mapping[Channel, MemoryMessenger]
+    holidays: FixedHolidays
     delivered: int = 0
     keys: int = 0
 
@@ -344,10 +346,11 @@ def make_world(
         objects=MemoryObjects(),
         publisher=MemoryPublisher(),
         messengers={channel: MemoryMessenger(channel) for channel in channels},
+        holidays=FixedHolidays(),
     )
     app.store, app.clock, app.ids, app.vault = world.store, world.clock, NumberedIds(), AesVault(KEY)
     app.accounts, app.token_verifier = accounts, accounts
     app.payment_gateway, app.payout_gateway = world.payments, world.payouts
     app.identity_check, app.objects, app.publisher = world.identity, world.objects, world.publisher
-    app.messengers = world.messengers
+    app.messengers, app.holidays = world.messengers, world.holidays
     return world

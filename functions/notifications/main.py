@@ -1,7 +1,14 @@
 """The borrower's notifications."""
 
 from pinjam.runtime.api import Answer, Api, Call
-from pinjam.runtime.models.notifications import NotificationList, NotificationQuery, NotificationShown
+from pinjam.runtime.models.notifications import (
+    DeviceGiven,
+    NotificationList,
+    NotificationQuery,
+    NotificationShown,
+    PreferencesGiven,
+    PreferencesShown,
+)
 
 api = Api("notifications", tag="Notifications")
 
@@ -19,6 +26,57 @@ def show_all(call: Call[None, NotificationQuery]) -> Answer:
             next_cursor=page.next_cursor,
         ),
     )
+
+
+@api.route("POST", "/api/notifications/{id}/read", status=204, problems=(404,))
+def read(call: Call[None, None]) -> Answer:
+    """Mark a notification as read."""
+    call.app.notifying.read(call.user_id, call.path["id"])
+    return Answer(204)
+
+
+@api.route("POST", "/api/notifications/read-all", status=204)
+def read_all(call: Call[None, None]) -> Answer:
+    """Mark all notifications as read."""
+    call.app.notifying.read_all(call.user_id)
+    return Answer(204)
+
+
+@api.route("PUT", "/api/notifications/devices", body=DeviceGiven, status=204, problems=(404, 422))
+def register_device(call: Call[DeviceGiven, None]) -> Answer:
+    """Send push messages to this device too; a token that another borrower had moves to this one."""
+    call.app.devices.register(call.user_id, token=call.body.token, platform=call.body.platform, actor=call.actor)
+    return Answer(204)
+
+
+@api.route("GET", "/api/notifications/preferences", answer=PreferencesShown, problems=(404,))
+def preferences(call: Call[None, None]) -> Answer:
+    """Show which channels the borrower hears on."""
+    return Answer(200, PreferencesShown.of(call.app.preferring.show(call.user_id)))
+
+
+@api.route(
+    "PUT",
+    "/api/notifications/preferences",
+    body=PreferencesGiven,
+    answer=PreferencesShown,
+    problems=(404, 422),
+)
+def choose(call: Call[PreferencesGiven, None]) -> Answer:
+    """Choose the channels; what the law or the contract needs is sent by e-mail all the same."""
+    channels = call.body.channels
+    chosen = call.app.preferring.choose(
+        call.user_id,
+        channels={
+            "push": channels.push,
+            "email": channels.email,
+            "sms": channels.sms,
+            "whatsapp": channels.whatsapp,
+        },
+        marketing=call.body.marketing,
+        actor=call.actor,
+    )
+    return Answer(200, PreferencesShown.of(chosen))
 
 
 notifications = api.entry()

@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from pinjam.adapters import postgres_rows
 from pinjam.adapters.records import cursor_after
+from pinjam.domain.device import Device
 from pinjam.domain.document import Document
 from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan, LoanStatus
@@ -62,6 +63,12 @@ def filled_url(database_url: str, migrated_url: str, run: "Run", fill: "Fill") -
         ),
         (Find(kind=Payment, where=PENDING, order="expires_at", below=NOON), NOON, "payments_status_expires_at"),
         (Find(kind=Notification, where=MINE, descending=True), "ntf_010000", "notifications_user_id_id"),
+        (
+            Find(kind=Notification, order="waiting_until", below=NOON),
+            datetime(2026, 6, 1, tzinfo=UTC),
+            "notifications_waiting_until",
+        ),
+        (Find(kind=Device, where=MINE), "dev_1", "devices_user_id_id"),
         (Find(kind=Event, where={"published_at": None}), "evt_010000", "outbox_unpublished"),
         (Find(kind=Document, where=MINE, descending=True), "doc_2", "documents_user_id_id"),
         (Find(kind=KeptAnswer, order="created_at", below=NOON), NOON, "kept_answers_created_at"),

@@ -8,6 +8,7 @@ import pytest
 
 from pinjam.adapters.memory import MemoryStore
 from pinjam.adapters.postgres import PostgresStore
+from pinjam.domain.device import Device
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
 from pinjam.domain.ledger import Account, JournalEntry, Posting
 from pinjam.domain.loan import (
@@ -24,6 +25,7 @@ from pinjam.domain.loan import (
 )
 from pinjam.domain.notification import Delivery, Notification
 from pinjam.domain.payment import Allocation, Instructions, Method, Payment, PaymentStatus
+from pinjam.domain.preferences import Preferences
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
 from pinjam.domain.user import BankAccount, Consent, Kyc, KycCheck, Sealed, User, UserStatus
@@ -279,11 +281,30 @@ class Samples:
 
     def full_notification(self) -> Notification:
         sent = Delivery(
-            channel="sms", status="sent", attempts=2, sent_at=AT, provider_id="1", error="late", leased_until=AT
+            channel="sms",
+            status="sent",
+            attempts=2,
+            sent_at=AT,
+            provider_id="1",
+            error="late",
+            leased_until=AT,
+            not_before=AT,
         )
         return replace(
-            self.notification(), data={"loan_id": "loan_0001"}, read_at=AT, deliveries=(sent, Delivery(channel="push"))
+            self.notification(),
+            data={"loan_id": "loan_0001"},
+            read_at=AT,
+            deliveries=(sent, Delivery(channel="push")),
+            waiting_until=AT,
         )
+
+    def device(self, number: int = 1) -> Device:
+        return Device(
+            id=f"dev_{number:04}", user_id="usr_0001", token=f"token:{number}", platform="ios", registered_at=AT
+        )
+
+    def preferences(self, number: int = 1) -> Preferences:
+        return Preferences(id=f"usr_{number:04}", updated_at=AT, push=False, marketing=True)
 
     def event(self, number: int = 1) -> Event:
         return Event(
@@ -333,6 +354,10 @@ class Samples:
             self.payment(2),
             self.full_notification(),
             self.notification(2),
+            self.device(),
+            replace(self.device(2), token=None),
+            self.preferences(),
+            self.preferences(2),
             replace(self.event(), published_at=AT),
             self.event(2),
             Consumption(id="notify:evt_0001", consumed_at=AT),

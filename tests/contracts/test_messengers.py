@@ -15,7 +15,7 @@ from pinjam.adapters.whatsapp import WhatsAppMessenger
 from pinjam.domain.notification import Channel
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
-from pinjam.services.ports import Attachment, Message, Messenger, Refused, Unavailable
+from pinjam.services.ports import AddressGone, Attachment, Message, Messenger, Refused, Unavailable
 
 MESSAGE = Message(
     id="ntf_01-email",
@@ -288,9 +288,29 @@ def test_an_sms_that_would_not_be_one_segment_to_a_mobile_is_refused(
 
 
 def test_a_token_of_a_removed_app_is_refused_by_name(connect: Connect) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(AddressGone) as refused:
         connect(PUSH).send(replace(message(PUSH), to="unregistered-token"))
     assert refused.value.code == UNREGISTERED
+
+
+def test_a_wrong_project_is_no_fault_of_the_token(connect: Connect, sandbox_credentials: Credentials) -> None:
+    with pytest.raises(Refused) as refused:
+        connect(PUSH, keys=replace(sandbox_credentials, fcm_project="another")).send(message(PUSH))
+    assert not isinstance(refused.value, AddressGone)
+
+
+def test_an_email_is_plain_text_and_the_same_as_a_page(sandbox: SandboxServers, connect: Connect) -> None:
+    page = "<!doctype html><p>Cicilan <b>Rp1.150.000</b> ✓</p>"
+    connect(EMAIL).send(message(EMAIL, html=page))
+    assert inbox(sandbox, EMAIL) == [EMAIL.sees]
+    (received,) = sandbox.sandbox.inbox.received(channel="email")
+    assert (received.html or "").strip() == page
+
+
+def test_an_email_without_a_page_is_plain_text_only(sandbox: SandboxServers, connect: Connect) -> None:
+    connect(EMAIL).send(message(EMAIL))
+    (received,) = sandbox.sandbox.inbox.received(channel="email")
+    assert received.html is None
 
 
 def test_a_push_without_data_is_sent(sandbox: SandboxServers, connect: Connect) -> None:

@@ -62,8 +62,7 @@ def system(shared_system: LocalSystem) -> Iterator[LocalSystem]:
     sandbox = shared_system.sandbox.sandbox
     with sandbox.faults._state.transaction() as cursor:
         cursor.execute("DELETE FROM faults")
-    if sandbox._clock.today() != local_date(datetime.now(UTC)):
-        sandbox._clock.set(local_date(datetime.now(UTC)))
+    sandbox._clock.set(local_date(datetime.now(UTC)))
     assert shared_system.broker.wait_until_quiet(WAIT_S)
     assert shared_system.broker.dead_letters() == []
 

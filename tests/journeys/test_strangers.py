@@ -132,6 +132,11 @@ def test_every_kind_of_bad_token_is_refused_in_the_gateways_words_and_the_servic
         ("GET", "/api/payments"),
         ("GET", "/api/payments/pay_1"),
         ("GET", "/api/notifications"),
+        ("POST", "/api/notifications/ntf_1/read"),
+        ("POST", "/api/notifications/read-all"),
+        ("PUT", "/api/notifications/devices"),
+        ("GET", "/api/notifications/preferences"),
+        ("PUT", "/api/notifications/preferences"),
     ],
 )
 def test_without_a_token_the_gateway_answers_by_itself(method: str, path: str, road: Road) -> None:

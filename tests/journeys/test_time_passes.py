@@ -1,17 +1,25 @@
 """The servicing clock: each reminder is told once, whatever days are swept, and what is old expires."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from pinjam.adapters.holidays_id import IndonesianHolidays
+from pinjam.domain.contact import ZONES
+from pinjam.domain.money import format_rupiah
 from pinjam.local.road import Road, Walker
 from pinjam.local.system import LocalSystem
 
 Check = Callable[..., dict[str, Any]]
 WAIT_S = 30
+LONGEST_WAIT = 20
+"""Days: holidays in a row, and then three messages a day."""
+REMINDERS = {"Cicilan segera jatuh tempo", "Cicilan jatuh tempo hari ini", "Cicilan lewat jatuh tempo"}
+DEBT = re.compile("instalment_|Pinjam: cicilan")
 UPCOMING, DUE, OVERDUE = "instalment-upcoming", "instalment-due", "instalment-overdue"
 
 
@@ -22,13 +30,23 @@ class Days:
         self.walker = walker
         self.system = system
         self.due = due
+        self.waiting = False
 
     def sweep(self, days_past_due: int) -> Counter[str]:
-        self.walker.road.set_date(self.due + timedelta(days=days_past_due)).expect(200)
+        self.walker.road.set_date(self.due + timedelta(days=days_past_due), hour=9).expect(200)
         self.walker.road.sweep().expect(200)
         assert self.system.broker.wait_until_quiet(WAIT_S)
         found = self.walker.notifications(limit=100).expect(200)["notifications"]
+        self.waiting = {one["status"] for each in found for one in each["deliveries"]} != {"sent"}
         return Counter(one["kind"] for one in found if one["kind"].startswith("instalment-"))
+
+    def sweep_until_all_is_sent(self, days_past_due: int) -> int:
+        """Sweep day after day until no message waits for a working day; the last one, in days past due."""
+        for day in range(days_past_due, days_past_due + LONGEST_WAIT):
+            self.sweep(day)
+            if not self.waiting:
+                return day
+        raise AssertionError(f"messages still wait on day {day}")
 
 
 @pytest.fixture
@@ -46,10 +64,17 @@ def test_every_reminder_is_told_once_even_when_each_day_is_swept_twice(days: Day
         assert days.sweep(day) == expected, day
         assert days.sweep(day) == expected, day
     assert expected == {UPCOMING: 1, DUE: 1, OVERDUE: 3}
-    subjects = Counter(one["subject"] for one in road.inbox(days.walker.person.email))
-    assert subjects["Cicilan lewat jatuh tempo"] == 3
-    assert subjects["Cicilan jatuh tempo hari ini"] == 1
-    assert subjects["Cicilan segera jatuh tempo"] == 1
+    days.sweep_until_all_is_sent(46)
+    person = days.walker.person
+    # One of each channel for each; what had to wait for a working day says what was true then.
+    emails = [one for one in road.inbox(person.email) if one["subject"] in REMINDERS]
+    others = [one for one in road.inbox(person.phone_e164) if DEBT.search(one["subject"] + one["body"])]
+    assert (len(emails), Counter(one["channel"] for one in others)) == (5, {"whatsapp": 5, "sms": 4})
+    local = [datetime.fromisoformat(one["at"]).astimezone(ZONES[person.nik[:2]]) for one in (*emails, *others)]
+    assert all(8 <= at.hour < 20 and at.weekday() != 6 for at in local)
+    free = IndonesianHolidays().between(min(local).date(), max(local).date())
+    assert not free & {at.date() for at in local}
+    assert max(Counter(at.date() for at in local).values()) <= 3
 
 
 def test_a_week_without_a_sweep_loses_the_newest_reminder_no_more_than_it_doubles_one(days: Days) -> None:
@@ -68,9 +93,11 @@ def test_an_overdue_message_names_the_sum_with_its_late_fee(days: Days, road: Ro
     assert loan["next_due"]["late_fee"] == 2_179
     assert loan["next_due"]["amount"] == 544_650 + 2_179
     assert loan["schedule"][0]["status"] == "overdue"
+    days.sweep_until_all_is_sent(7)
+    now = days.walker.call("GET", "/api/loans").expect(200)["loans"][0]["next_due"]["amount"]
     newest = road.inbox(days.walker.person.email)[0]
     assert newest["subject"] == "Cicilan lewat jatuh tempo"
-    assert "Rp546.829" in newest["body"]
+    assert format_rupiah(now) in newest["body"]
 
 
 def test_who_pays_in_time_is_reminded_of_the_next_instalment_only(days: Days) -> None:

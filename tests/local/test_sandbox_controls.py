@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import httpx
@@ -15,6 +16,7 @@ from psycopg_pool import ConnectionPool
 from pinjam.adapters.clock import MovableClock
 from pinjam.adapters.folder import FolderObjects
 from pinjam.adapters.midtrans import MidtransGateway
+from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Method
 from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile
 from pinjam.local.sandbox.controls import NO_ANSWER
@@ -242,6 +244,70 @@ def test_the_inbox_is_newest_first_and_can_be_narrowed(world: World) -> None:
     assert world.calls.get("/sandbox/inbox?to=+6281200000001&channel=sms").json() == [
         {"channel": "sms", "to": "+6281200000001", "subject": "", "body": "one", "at": "2026-11-24T02:00:00.000Z"}
     ]
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/plain, */*", "text/plain"])
+def test_the_inbox_is_json_for_whoever_does_not_ask_for_a_page(world: World, accept: str) -> None:
+    answer = world.calls.get("/sandbox/inbox", headers={"Accept": accept})
+    assert (answer.headers["Content-Type"], answer.headers["Vary"]) == ("application/json", "Accept")
+    assert answer.json() == []
+
+
+def test_the_inbox_is_a_page_for_a_browser(world: World) -> None:
+    inbox = world.servers.sandbox.inbox
+    inbox.deliver(channel="email", to="siti@example.com", subject="Dua", body="plain", html='<p class="x">page</p>')
+    inbox.deliver(channel="email", to="budi@example.com", subject="Tiga", body="only text")
+    inbox.deliver(channel="sms", to="+6281200000001", subject="", body="Pinjam: kode")
+    inbox.deliver(channel="whatsapp", to="+6281200000001", subject="loan_disbursed (id)", body="Siti")
+    inbox.deliver(channel="push", to="token", subject="Judul", body="isi")
+    answer = world.calls.get("/sandbox/inbox", headers=BROWSER)
+    page = answer.text
+    assert (answer.headers["Content-Type"], answer.headers["Vary"]) == ("text/html; charset=utf-8", "Accept")
+    assert [page.index(f"<b>{name}</b>") for name in ("Push", "WhatsApp", "SMS", "E-mail")] == sorted(
+        page.index(f"<b>{name}</b>") for name in ("Push", "WhatsApp", "SMS", "E-mail")
+    )
+    assert 'srcdoc="&lt;p class=&#34;x&#34;&gt;page&lt;/p&gt;"' in page
+    assert '<iframe sandbox="" ' in page
+    assert "<pre>only text</pre>" in page
+    assert "2026-11-24 09:00 WIB" in page
+    narrowed = world.calls.get("/sandbox/inbox?to=6281200000001&channel=sms", headers=BROWSER).text
+    assert (narrowed.count("<article>"), "Pinjam: kode" in narrowed) == (1, True)
+    everything = world.calls.get("/sandbox/inbox?to=&channel=", headers=BROWSER).text
+    assert everything.count("<article>") == 5
+    assert "No messages." in world.calls.get("/sandbox/inbox?to=nobody", headers=BROWSER).text
+
+
+def test_no_message_can_write_into_the_page(world: World) -> None:
+    inbox = world.servers.sandbox.inbox
+    attack = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+    for channel in get_args(Channel):
+        inbox.deliver(channel=channel, to=f"{attack}@example.com", subject=attack, body=attack, html=attack)
+    answer = world.calls.get("/sandbox/inbox", params={"to": attack, "channel": attack}, headers=BROWSER)
+    everything = world.calls.get("/sandbox/inbox", headers=BROWSER)
+    for page in (answer.text, everything.text):
+        assert "<script" not in page
+        assert "<img" not in page
+    assert everything.text.count("<article>") == 4
+    policy = everything.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+
+
+def test_the_clock_can_be_set_to_an_hour(world: World, tmp_path: Path) -> None:
+    answer = world.calls.post("/sandbox/clock", json={"set": "2026-12-24", "hour": 21})
+    assert answer.json() == {"date": "2026-12-24"}
+    world.servers.sandbox.inbox.deliver(channel="sms", to="+6281200000001", subject="", body="late")
+    assert world.servers.sandbox.inbox.find()[0]["at"] == "2026-12-24T14:00:00.000Z"
+    assert world.calls.post("/sandbox/clock", json={"advance_days": 1}).json() == {"date": "2026-12-25"}
+    kept = json.loads((tmp_path / "clock.json").read_text())
+    assert timedelta(days=kept["offset_days"], seconds=kept["offset_s"]) == timedelta(days=31, hours=12)
+    assert world.calls.post("/sandbox/clock", json={"set": "2026-12-24"}).json() == {"date": "2026-12-24"}
+    assert json.loads((tmp_path / "clock.json").read_text()) == {"offset_days": 30, "offset_s": 0}
+    for wrong in ({"hour": 3}, {"set": "2026-12-24", "hour": 24}, {"advance_days": 1, "hour": 3}):
+        assert world.calls.post("/sandbox/clock", json=wrong).status_code == 422
 
 
 def test_a_fault_lasts_for_so_many_calls(world: World) -> None:

@@ -8,11 +8,12 @@ from typing import get_args
 import pytest
 from tests.world import START, World, make_world
 
+from pinjam.domain.device import Device
 from pinjam.domain.notification import Channel, Delivery, Notification
 from pinjam.domain.trail import Event, Topic
 from pinjam.domain.user import User
 from pinjam.services.errors import NotFound
-from pinjam.services.notifying import LEASE, MOST_ATTEMPTS
+from pinjam.services.notifying import BATCH, LEASE, MOST_ATTEMPTS
 from pinjam.services.ports import Unavailable
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
@@ -256,3 +257,123 @@ def test_a_list_is_the_borrowers_own_newest_first_and_counts_the_unread(world: W
     assert read.id not in {one.id for one in page.items}
     other: User = world.register(2)
     assert world.app.notifying.list(other.id, unread=False, limit=20, after=None)[0].items == ()
+
+
+@pytest.fixture
+def pushing() -> World:
+    """A system with all channels, in which push messages go to devices `a` and `b`."""
+    return make_world(channels=["email", "sms", "whatsapp", "push"])
+
+
+def paid_out(world: World, *tokens: str) -> Event:
+    user_id = world.verified()
+    for token in tokens:
+        world.app.devices.register(user_id, token=token, platform="android", actor=world.actor(user_id))
+    world.active(user_id)
+    (event,) = world.events("loan-disbursed")
+    return event
+
+
+def test_a_push_goes_to_every_device_with_the_titles_words(pushing: World) -> None:
+    pushing.app.notifying.notify(paid_out(pushing, "a", "b"))
+    (notification,) = pushing.all(Notification)
+    sent = pushing.messengers["push"].sent
+    assert [one.to for one in sent] == ["a", "b"]
+    assert {(one.subject, one.body, one.html) for one in sent} == {(notification.title, notification.body, None)}
+    assert (delivery(pushing, "push").status, delivery(pushing, "push").provider_id) == ("sent", "push-1 push-2")
+
+
+def test_without_a_device_there_is_no_push(pushing: World) -> None:
+    pushing.app.notifying.notify(paid_out(pushing))
+    (notification,) = pushing.all(Notification)
+    assert "push" not in {one.channel for one in notification.deliveries}
+
+
+def test_a_device_whose_app_is_gone_is_forgotten_and_the_others_hear(pushing: World) -> None:
+    pushing.messengers["push"].gone.add("a")
+    event = paid_out(pushing, "a", "b")
+    pushing.app.notifying.notify(event)
+    assert [one.to for one in pushing.messengers["push"].sent] == ["b"]
+    assert {one.token for one in pushing.all(Device)} == {None, "b"}
+    assert delivery(pushing, "push").status == "sent"
+    record = pushing.trail(str(event.data["user_id"]))[-1]
+    assert (record.action, record.actor, record.request_id) == ("device-dropped", "notify", event.request_id)
+
+
+def test_a_push_to_apps_that_are_all_gone_has_failed(pushing: World) -> None:
+    pushing.messengers["push"].gone.add("a")
+    pushing.app.notifying.notify(paid_out(pushing, "a"))
+    assert (delivery(pushing, "push").status, delivery(pushing, "push").error) == ("failed", "push: gone")
+
+
+def test_a_push_that_gets_no_answer_comes_again_to_all_devices(pushing: World) -> None:
+    event = paid_out(pushing, "a", "b")
+    push = pushing.messengers["push"]
+    push.down_from = 2
+    with pytest.raises(Unavailable):
+        pushing.app.notifying.notify(event)
+    assert (delivery(pushing, "push").status, [one.to for one in push.sent]) == ("pending", ["a"])
+    push.down_from = None
+    pushing.app.notifying.notify(event)
+    assert [one.to for one in push.sent] == ["a", "a", "b"]
+    assert len({one.id for one in push.sent}) == 1, "a device shows a repeat in the first one's place"
+
+
+def choose(world: World, user_id: str, *on: Channel) -> None:
+    world.app.preferring.choose(
+        user_id,
+        channels={"push": "push" in on, "email": "email" in on, "sms": "sms" in on, "whatsapp": "whatsapp" in on},
+        marketing=False,
+        actor=world.actor(user_id),
+    )
+
+
+def test_what_the_contract_needs_goes_by_email_whatever_was_chosen(
+    world: World, user_id: str, disbursed: Event
+) -> None:
+    choose(world, user_id)
+    world.app.notifying.notify(disbursed)
+    (notification,) = world.all(Notification)
+    assert [one.channel for one in notification.deliveries] == ["email"]
+    assert world.messengers["email"].sent[0].html
+
+
+def test_a_service_message_follows_the_choice_and_stays_in_the_list(world: World, user_id: str) -> None:
+    choose(world, user_id, "sms")
+    loan_id = world.active(user_id)
+    due = world.loan(loan_id).next_due_on
+    assert due is not None
+    world.go_to(due)
+    world.app.servicing.sweep(request_id="req_sweep")
+    (event,) = world.events("instalment-reminder")
+    world.app.notifying.notify(event)
+    (notification,) = world.notifications("instalment-due")
+    assert [one.channel for one in notification.deliveries] == ["sms"]
+    assert (len(world.messengers["sms"].sent), len(world.messengers["email"].sent)) == (1, 0)
+
+
+def test_reading_keeps_the_first_time_and_is_the_borrowers_own(world: World, user_id: str, disbursed: Event) -> None:
+    world.app.notifying.notify(disbursed)
+    (notification,) = world.all(Notification)
+    for stranger, id_ in ((world.register(2).id, notification.id), (user_id, "ntf_none")):
+        with pytest.raises(NotFound):
+            world.app.notifying.read(stranger, id_)
+    assert world.all(Notification) == [notification]
+    for _ in range(2):
+        world.app.notifying.read(user_id, notification.id)
+        world.pass_days(1)
+    assert world.all(Notification) == [replace(notification, read_at=START)]
+
+
+def test_reading_all_reads_more_than_a_batch_and_nobody_elses(world: World, user_id: str, disbursed: Event) -> None:
+    world.app.notifying.notify(disbursed)
+    (notification,) = world.all(Notification)
+    world.put(*(replace(notification, id=f"ntf_{number:03}") for number in range(BATCH + 1)))
+    other = replace(notification, id="ntf_other", user_id=world.register(2).id)
+    world.put(other, replace(notification, read_at=START - timedelta(days=1)))
+    for _ in range(2):
+        world.app.notifying.read_all(user_id)
+        world.pass_days(1)
+    mine = [one.read_at for one in world.all(Notification) if one.user_id == user_id]
+    assert sorted(mine, key=str) == [START - timedelta(days=1), *[START] * (BATCH + 1)]
+    assert world.get(Notification, "ntf_other").read_at is None

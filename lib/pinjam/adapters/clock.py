@@ -23,13 +23,13 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class MovableClock:
-    """The machine's clock plus whole days kept in a file, so that every process of a local system agrees."""
+    """The machine's clock plus an offset kept in a file, so that every process of a local system agrees."""
 
     path: Path
 
     def now(self) -> datetime:
         """This instant in business time, in UTC."""
-        return datetime.now(UTC) + timedelta(days=self.offset_days())
+        return datetime.now(UTC) + self._offset()
 
     def today(self) -> date:
         """The business date, in Asia/Jakarta."""
@@ -37,10 +37,14 @@ class MovableClock:
 
     def offset_days(self) -> int:
         """By how many days the business date runs ahead; 0 while the file does not exist."""
+        return self._offset().days
+
+    def _offset(self) -> timedelta:
         try:
-            return int(json.loads(self.path.read_text())["offset_days"])
+            kept = json.loads(self.path.read_text())
         except FileNotFoundError:
-            return 0
+            return timedelta()
+        return timedelta(days=int(kept["offset_days"]), seconds=int(kept.get("offset_s", 0)))
 
 
 @dataclass(slots=True)

@@ -9,12 +9,12 @@ from pydantic import BaseModel, Field
 
 from pinjam.adapters.http_client import HttpClient, Reply
 from pinjam.domain.notification import Channel
-from pinjam.services.ports import Message, Refused
+from pinjam.services.ports import AddressGone, Message, Refused
 
 SERVICE = "fcm"
 
 UNREGISTERED = "UNREGISTERED"
-"""The code of a Refused whose device token is no longer good: forget it."""
+"""FCM's own code for a device token that is no longer good."""
 
 
 class _Answer(BaseModel):
@@ -54,12 +54,14 @@ class FcmMessenger:
     def send(self, message: Message) -> str:
         """Hand the message over and answer its resource name.
 
+        AddressGone when the app is no longer on the device.
         A repeat carries the same tag and collapse id: the device shows it in the first one's place.
         """
         headers = {"Authorization": f"Bearer {self._token()}"}
         reply = self._http.send("POST", self._url, json={"message": _body(message)}, headers=headers)
         if not reply.accepted:
-            raise Refused(SERVICE, _code(reply))
+            code = _code(reply)
+            raise (AddressGone if code == UNREGISTERED else Refused)(SERVICE, code)
         return reply.read(_Answer).name
 
 

@@ -15,7 +15,9 @@ _REFUSALS = range(500, 600)
 
 
 class SmtpMessenger:
-    """Messenger for e-mail: plain text with attachments, one connection a message.
+    """Messenger for e-mail, one connection a message.
+
+    Plain text, with the same as HTML where there is such, and attachments.
 
     `sender` is an address, with or without a name. With `starttls`, nothing is sent before the
     connection is encrypted and the certificate checked (`tls`, by default the system's authorities).
@@ -90,6 +92,8 @@ class SmtpMessenger:
             raise Refused(SERVICE, "bad-header") from error
         mail["Content-Language"] = message.locale
         mail.set_content(message.body)
+        if message.html is not None:
+            mail.add_alternative(message.html, subtype="html")
         for one in message.attachments:
             main, _, sub = one.content_type.partition("/")
             mail.add_attachment(one.content, maintype=main, subtype=sub, filename=one.filename)

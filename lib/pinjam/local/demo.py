@@ -12,16 +12,19 @@ import secrets
 import shutil
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import TypeVar
 
 import httpx
 
+from pinjam.adapters.holidays_id import IndonesianHolidays
+from pinjam.domain.calendar import JAKARTA
+from pinjam.domain.contact import HORIZON_DAYS, next_window
 from pinjam.domain.money import divide, format_rupiah
 from pinjam.local.database import DatabaseError
 from pinjam.local.people import REJECTED, People
@@ -39,6 +42,8 @@ _STRANGERS = 20
 """How many people a run may find signed up already, by an earlier run with the same seed."""
 _AMOUNT, _TENOR = 3_000_000, 6
 _REMIND_DAYS_BEFORE = 3
+_OFFICE_HOUR = 9
+"""In Jakarta, when nothing has to wait for the morning."""
 _SEEDS = 10**6
 _USUAL = ("identity-verified", "application-received")
 """What everybody is told who applies."""
@@ -229,14 +234,27 @@ class Demonstration:
             (due - timedelta(days=_REMIND_DAYS_BEFORE), "instalment-upcoming"),
             (due + timedelta(days=1), "instalment-overdue"),
         ):
-            self._check("business date", self._road.set_date(day).expect(200)["date"], day.isoformat())
+            moved = self._road.set_date(day, hour=_OFFICE_HOUR).expect(200)["date"]
+            self._check("business date", moved, day.isoformat())
             # A scheduler of the running system may have swept this day already.
             self._road.sweep().expect(200)
-            told = next(one for one in walker.told(kind) if one["kind"] == kind)
+            if kind == "instalment-overdue":
+                late = walker.loan(loan_id).expect(200)
+                self._check("days past due", (late["days_past_due"], late["bucket"]), (1, "1-30"))
+            told = self._reminded(walker, kind, day)
             self._screen.note(f"{told['title']}. {told['body']}")
             self._screen.messages(self._road.inbox(walker.person.email)[:1])
-        late = walker.loan(loan_id).expect(200)
-        self._check("days past due", (late["days_past_due"], late["bucket"]), (1, "1-30"))
+
+    def _reminded(self, walker: Walker, kind: str, day: date) -> Json:
+        """The reminder, once it is sent: on a Sunday or a holiday it waits for the next working day."""
+        office = datetime.combine(day, time(_OFFICE_HOUR), tzinfo=JAKARTA)
+        holidays = IndonesianHolidays().between(day, day + timedelta(days=HORIZON_DAYS))
+        opens = next_window(office, walker.person.nik[:2], holidays, 0)
+        if opens != office:
+            self._screen.note(f"{day} is no working day: the messages wait until {opens.date()}")
+            self._road.set_date(opens.date(), hour=_OFFICE_HOUR).expect(200)
+            self._road.sweep().expect(200)
+        return next(one for one in walker.told(kind) if one["kind"] == kind)
 
 
 def _percent(ppm: int) -> str:
@@ -290,7 +308,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser.add_argument("--seed", type=int, help="make up the people of an earlier run again (default: any)")
     given = parser.parse_args(arguments)
     seed = secrets.randbelow(_SEEDS) if given.seed is None else given.seed
-    screen, started = Screen(sys.stdout), time.perf_counter()
+    screen, started = Screen(sys.stdout), perf_counter()
     try:
         running = find_running(environment)
         with contextlib.nullcontext(running) if running else _own_system(screen) as url:
@@ -307,7 +325,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except (httpx.HTTPError, DatabaseError, MissingFile) as error:
         return _fail(f"\nThe local system failed: {error}")
     screen.line(
-        f"\nAll as expected: {screen.calls} calls, {checks} checks, {time.perf_counter() - started:.1f} s, seed {seed}."
+        f"\nAll as expected: {screen.calls} calls, {checks} checks, {perf_counter() - started:.1f} s, seed {seed}."
     )
     return 0
 

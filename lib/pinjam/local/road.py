@@ -165,9 +165,10 @@ class Road:
         """The business date."""
         return date.fromisoformat(self.call("GET", "/sandbox/clock", quietly=True).expect(200)["date"])
 
-    def set_date(self, day: date) -> Reply:
-        """Move the business date."""
-        return self.call("POST", "/sandbox/clock", body={"set": day.isoformat()})
+    def set_date(self, day: date, *, hour: int | None = None) -> Reply:
+        """Move the business date, perhaps to an hour in Jakarta."""
+        body: Json = {"set": day.isoformat()} | ({} if hour is None else {"hour": hour})
+        return self.call("POST", "/sandbox/clock", body=body)
 
     def sweep(self) -> Reply:
         """Run what the scheduler runs."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pinjam.services.collecting import Collecting
     from pinjam.services.contracts import Contracts
     from pinjam.services.deciding import Deciding
+    from pinjam.services.devices import Devices
     from pinjam.services.disbursing import Disbursing
     from pinjam.services.documents import Documents
     from pinjam.services.lending import Lending
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pinjam.services.ports import (
         Accounts,
         Clock,
+        Holidays,
         IdentityCheck,
         Ids,
         Messenger,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         TokenVerifier,
         Vault,
     )
+    from pinjam.services.preferring import Preferring
     from pinjam.services.profiles import Profiles
     from pinjam.services.refunding import Refunding
     from pinjam.services.repaying import Repaying
@@ -166,12 +169,15 @@ class App:
     @cached_property
     def messengers(self) -> "Mapping[Channel, Messenger]":
         """The channels that messages go out on."""
+        from pinjam.adapters.fcm import FcmMessenger
         from pinjam.adapters.sms import SmsMessenger
         from pinjam.adapters.smtp import SmtpMessenger
         from pinjam.adapters.whatsapp import WhatsAppMessenger
 
         smtp, sms, whatsapp = self.settings.smtp, self.settings.sms, self.settings.whatsapp
+        fcm = self.settings.fcm
         return {
+            "push": FcmMessenger(url=fcm.url, project=fcm.project, token=lambda: fcm.token),
             "email": SmtpMessenger(
                 host=smtp.host,
                 port=smtp.port,
@@ -185,6 +191,13 @@ class App:
                 url=whatsapp.url, phone_number_id=whatsapp.phone_number_id, token=whatsapp.token
             ),
         }
+
+    @cached_property
+    def holidays(self) -> "Holidays":
+        """Public holidays."""
+        from pinjam.adapters.holidays_id import IndonesianHolidays
+
+        return IndonesianHolidays()
 
     @cached_property
     def policies(self) -> "Policies":
@@ -347,7 +360,21 @@ class App:
         """Notifications."""
         from pinjam.services.notifying import Notifying
 
-        return Notifying(self.store, self.messengers, self.contracts, self.clock)
+        return Notifying(self.store, self.messengers, self.contracts, self.clock, self.devices, self.holidays)
+
+    @cached_property
+    def devices(self) -> "Devices":
+        """Where push messages go."""
+        from pinjam.services.devices import Devices
+
+        return Devices(self.store, self.clock, self.ids, self.recorder)
+
+    @cached_property
+    def preferring(self) -> "Preferring":
+        """What borrowers choose to hear."""
+        from pinjam.services.preferring import Preferring
+
+        return Preferring(self.store, self.clock, self.recorder)
 
     @cached_property
     def servicing(self) -> "Servicing":
@@ -359,6 +386,7 @@ class App:
             self.collecting,
             self.disbursing,
             self.refunding,
+            self.notifying,
             self.clock,
             self.recorder,
             self.outbox,

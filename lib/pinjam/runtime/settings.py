@@ -90,6 +90,15 @@ class Sms:
 
 
 @dataclass(frozen=True)
+class Fcm:
+    """Firebase Cloud Messaging. `token` is an OAuth access token."""
+
+    url: str
+    project: str
+    token: str
+
+
+@dataclass(frozen=True)
 class Objects:
     """The folder of the local object store, and the key of its download links."""
 
@@ -238,6 +247,11 @@ class Settings:
             userkey=self._text("PINJAM_SMS_USERKEY"),
             passkey=self._text("PINJAM_SMS_PASSKEY"),
         )
+
+    @cached_property
+    def fcm(self) -> Fcm:
+        """Firebase Cloud Messaging."""
+        return Fcm(url=self._text("PINJAM_FCM_URL"), project=self.project, token=self._text("PINJAM_FCM_TOKEN"))
 
     @cached_property
     def objects(self) -> Objects:

@@ -30,6 +30,10 @@ class Refused(Exception):
         self.code = code
 
 
+class AddressGone(Refused):
+    """The recipient's address (a device token) is no longer good: forget it."""
+
+
 class Clock(Protocol):
     """The time as the business sees it."""
 
@@ -39,6 +43,14 @@ class Clock(Protocol):
 
     def today(self) -> date:
         """The business date, in Asia/Jakarta."""
+        ...
+
+
+class Holidays(Protocol):
+    """The public holidays of the country."""
+
+    def between(self, first: date, last: date) -> frozenset[date]:
+        """Those from the first to the last day, both included."""
         ...
 
 
@@ -233,8 +245,8 @@ class Message:
     """One message for one channel. `to` is an address, an E.164 number or a device token.
 
     `id` is ours, for providers that can drop a repeat. `kind` and `parameters` serve providers that send
-    registered templates; `subject` serves e-mail and push; only
-    e-mail carries attachments.
+    registered templates; `subject` serves e-mail and push. Only e-mail carries `attachments`, and `html`, the
+    same message as a page beside the plain `body`.
     """
 
     id: str
@@ -243,6 +255,7 @@ class Message:
     locale: Locale
     subject: str
     body: str
+    html: str | None = None
     parameters: tuple[str, ...] = ()
     data: Mapping[str, str] | None = None
     attachments: tuple[Attachment, ...] = ()

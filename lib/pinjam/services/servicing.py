@@ -8,12 +8,14 @@ from typing import TypeVar
 
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
+from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.collecting import Collecting
 from pinjam.services.disbursing import Disbursing
 from pinjam.services.errors import Denied
+from pinjam.services.notifying import Notifying
 from pinjam.services.ports import Clock, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.refunding import Refunding
@@ -52,6 +54,7 @@ class Swept:
     payouts_retried: int = 0
     refunds_retried: int = 0
     reminders: int = 0
+    messages_resumed: int = 0
     faults: int = 0
 
 
@@ -63,6 +66,7 @@ class Servicing:
     collecting: Collecting
     disbursing: Disbursing
     refunding: Refunding
+    notifying: Notifying
     clock: Clock
     recorder: Recorder
     outbox: Outbox
@@ -77,6 +81,7 @@ class Servicing:
             self._retry_payouts,
             self._retry_refunds,
             self._remind,
+            self._resume_messages,
         )
         for job in jobs:
             before = asdict(swept)
@@ -203,6 +208,17 @@ class Servicing:
             due_date=loan.next_due_on.isoformat(),
         )
         return (event,)
+
+    def _resume_messages(self, swept: Swept, _: Actor) -> None:
+        """Messages that waited for the hour at which they may go out."""
+        now = self.clock.now() + timedelta(microseconds=1)  # `below` leaves its bound out.
+        for waiting in self._each(Find(kind=Notification, order="waiting_until", below=now, limit=BATCH)):
+            try:
+                self.notifying.resume(waiting.id)
+                swept.messages_resumed += 1
+            except (Unavailable, Contention) as fault:
+                swept.faults += 1
+                log.warning("message-resume-failed", extra={"notification": waiting.id, "fault": str(fault)})
 
     def _each(self, query: Find[R]) -> Iterator[R]:
         """Every record of a query, a batch at a time; the cursor goes on even where records change meanwhile."""

@@ -9,11 +9,13 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
+from pinjam.domain.device import Device
 from pinjam.domain.document import Document
 from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan
 from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment
+from pinjam.domain.preferences import Preferences
 from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
 from pinjam.domain.user import User
@@ -26,6 +28,8 @@ Record: TypeAlias = (
     | JournalEntry
     | Refund
     | Notification
+    | Device
+    | Preferences
     | Event
     | Consumption
     | KeptAnswer
@@ -55,6 +59,8 @@ KINDS: Mapping[type, Kind] = {
     JournalEntry: Kind("journal", (("key",), ("reverses",))),
     Refund: Kind("refunds", (("payment_id",), ("payout_id",))),
     Notification: Kind("notifications"),
+    Device: Kind("devices", (("token",),)),
+    Preferences: Kind("preferences"),
     Event: Kind("outbox"),
     Consumption: Kind("consumptions"),
     KeptAnswer: Kind("kept_answers"),

@@ -15,6 +15,7 @@ from pinjam.domain.trail import Event
 from pinjam.domain.user import Locale, User
 from pinjam.services.store import Reader
 from pinjam.wording import load
+from pinjam.wording.letters import Letter, letter
 
 MONTHS: Mapping[Locale, tuple[str, ...]] = {
     "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
@@ -39,6 +40,8 @@ class Tale:
     sms: str
     parameters: tuple[str, ...]
     channels: tuple[Channel, ...]
+    mandatory: bool
+    email: Letter
     data: Mapping[str, str]
     with_contract: bool = False
     """Whether the contract goes along, where a channel can carry it."""
@@ -69,7 +72,7 @@ def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None
             return None
         data["payment_id"] = payment.id
         facts |= {"paid": format_rupiah(payment.amount), "surplus": format_rupiah(surplus)}
-    kind = _kind(event, loan, surplus=surplus > 0)
+    kind = _kind(event, loan, today, surplus=surplus > 0)
     return _tell(kind, user.locale, facts, data)
 
 
@@ -82,7 +85,7 @@ def _due_on(loan: Loan) -> str | None:
     return loan.next_due_on.isoformat() if loan.next_due_on else None
 
 
-def _kind(event: Event, loan: Loan, *, surplus: bool) -> str:
+def _kind(event: Event, loan: Loan, today: date, *, surplus: bool) -> str:
     match event.topic:
         case "loan-submitted":
             return "application-received"
@@ -93,7 +96,9 @@ def _kind(event: Event, loan: Loan, *, surplus: bool) -> str:
         case "payment-settled":
             return "payment-surplus" if surplus else "payment-received"
         case "instalment-reminder":
-            return f"instalment-{event.data['milestone']}"
+            # By the day on which it is said, since it may have waited for its hour.
+            due = loan.next_due_on or today
+            return "instalment-due" if today == due else f"instalment-{'upcoming' if today < due else 'overdue'}"
         case _:
             return event.topic
 
@@ -128,13 +133,18 @@ def _reasons(codes: tuple[str, ...], locale: Locale) -> str:
 def _tell(kind: str, locale: Locale, facts: Mapping[str, str], data: Mapping[str, str]) -> Tale:
     entry = load("notifications")[kind]
     texts = cast("Mapping[str, str]", entry[locale])
+    title, mandatory = texts["title"].format_map(facts), bool(entry["mandatory"])
+    body = " ".join(texts["body"].format_map(facts).split())
+    block = {fact: facts[fact] for fact in cast("list[str]", entry["facts"])}
     return Tale(
         kind=kind,
-        title=texts["title"].format_map(facts),
-        body=" ".join(texts["body"].format_map(facts).split()),
+        title=title,
+        body=body,
         sms=texts["sms"].format_map(facts),
         parameters=tuple(facts[name] for name in cast("list[str]", entry["parameters"])),
         channels=tuple(cast("list[Channel]", entry["channels"])),
+        mandatory=mandatory,
+        email=letter(locale, name=facts["name"], title=title, body=body, facts=block, mandatory=mandatory),
         data=data,
         with_contract=entry.get("attach") == "contract",
     )

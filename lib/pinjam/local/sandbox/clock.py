@@ -1,13 +1,13 @@
-"""The business clock of the local system: real time, moved by whole days that a file holds."""
+"""The business clock of the local system: real time, moved by what a file holds."""
 
 import json
 import os
 import secrets
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-from pinjam.domain.calendar import local_date
+from pinjam.domain.calendar import JAKARTA, local_date
 
 MAX_OFFSET_DAYS = 3660
 """Ten years: more than any loan and its retention."""
@@ -18,7 +18,7 @@ class TooFar(ValueError):
 
 
 class ClockFile:
-    """Reads and moves the business date. The file is `{"offset_days": n}`; without it, time is real."""
+    """Reads and moves the business date. The file is `{"offset_days": n, "offset_s": m}`; without it, time is real."""
 
     def __init__(self, path: Path, *, real_now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._path = path
@@ -26,7 +26,7 @@ class ClockFile:
 
     def now(self) -> datetime:
         """This instant as the business sees it, in UTC."""
-        return self._real_now() + timedelta(days=self._offset_days())
+        return self._real_now() + self._offset()
 
     def today(self) -> date:
         """The business date, in Asia/Jakarta."""
@@ -34,26 +34,30 @@ class ClockFile:
 
     def advance(self, days: int) -> date:
         """Move the date on and answer it. TooFar leaves it."""
-        return self._move(self._offset_days() + days)
+        return self._move(self._offset() + timedelta(days=days))
 
-    def set(self, day: date) -> date:
-        """Make it this date and answer it. TooFar leaves it."""
-        return self._move((day - local_date(self._real_now())).days)
+    def set(self, day: date, *, hour: int | None = None) -> date:
+        """Make it this date, at the real time of day or at this hour in Jakarta. TooFar leaves it."""
+        real = self._real_now()
+        if hour is None:
+            return self._move(day - local_date(real))
+        wanted = datetime.combine(day, time(hour), tzinfo=JAKARTA)
+        return self._move(timedelta(seconds=int((wanted - real).total_seconds())))
 
-    def _offset_days(self) -> int:
+    def _offset(self) -> timedelta:
         try:
             kept = json.loads(self._path.read_text())
         except FileNotFoundError:
-            return 0
-        return int(kept["offset_days"])
+            return timedelta()
+        return timedelta(days=int(kept["offset_days"]), seconds=int(kept.get("offset_s", 0)))
 
-    def _move(self, offset_days: int) -> date:
-        if abs(offset_days) > MAX_OFFSET_DAYS:
+    def _move(self, offset: timedelta) -> date:
+        if abs(offset) > timedelta(days=MAX_OFFSET_DAYS):
             raise TooFar(f"more than {MAX_OFFSET_DAYS} days from the real date")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_name(f".{secrets.token_hex(8)}")
         with draft.open("w") as file:
-            json.dump({"offset_days": offset_days}, file)
+            json.dump({"offset_days": offset.days, "offset_s": offset.seconds}, file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._path)

@@ -15,6 +15,7 @@ from pinjam.adapters.folder import FolderObjects
 from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile, TooFar
 from pinjam.local.sandbox.faults import Faults, Mode, Provider
 from pinjam.local.sandbox.inbox import Inbox
+from pinjam.local.sandbox.inbox_page import inbox_page
 from pinjam.local.sandbox.midtrans import notification
 from pinjam.local.sandbox.orders import CannotMove, NoSuchOrder, Orders, SandboxOrder
 
@@ -45,11 +46,14 @@ class _Fault(_Strict):
 class _Clock(_Strict):
     advance_days: Annotated[int, Field(ge=0, le=MAX_OFFSET_DAYS, strict=True)] | None = None
     set: date | None = None
+    hour: Annotated[int, Field(ge=0, le=23, strict=True)] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "_Clock":
         if (self.advance_days is None) == (self.set is None):
             raise ValueError("give advance_days or set")
+        if self.hour is not None and self.set is None:
+            raise ValueError("hour goes with set")
         return self
 
 
@@ -101,7 +105,14 @@ class _Controls:
         self._world = world
 
     def inbox(self) -> Response:
-        return jsonify(self._world.inbox.find(to=request.args.get("to"), channel=request.args.get("channel")))
+        to, channel = request.args.get("to"), request.args.get("channel")
+        # A browser asks for text/html by name; curl and other programs take anything, and get JSON.
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            answer = inbox_page(self._world.inbox, to=to or None, channel=channel or None)
+        else:
+            answer = jsonify(self._world.inbox.find(to=to, channel=channel))
+        answer.headers["Vary"] = "Accept"
+        return answer
 
     def pay(self, payment_id: str) -> Response:
         wanted = _body(_Pay)
@@ -134,7 +145,7 @@ class _Controls:
         wanted = _body(_Clock)
         try:
             if wanted.set is not None:
-                return _day(self._world.clock.set(wanted.set))
+                return _day(self._world.clock.set(wanted.set, hour=wanted.hour))
             return _day(self._world.clock.advance(wanted.advance_days or 0))
         except TooFar as error:
             raise _Invalid("advance_days" if wanted.set is None else "set", str(error)) from error

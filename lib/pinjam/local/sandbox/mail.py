@@ -164,12 +164,14 @@ class _Handler:
     def _keep(self, recipient: str, message: EmailMessage) -> None:
         text = message.get_body(preferencelist=("plain", "html"))
         body = "" if text is None else str(text.get_content()).replace("\r\n", "\n").rstrip("\n")
+        page = message.get_body(preferencelist=("html",))
         self._inbox.deliver(
             channel="email",
             to=recipient,
             subject=str(message["Subject"] or ""),
             body="\n".join([body, *map(_told, message.iter_attachments())]),
             repeat_key=str(message["Message-ID"]).strip(),
+            html=None if page is None else str(page.get_content()),
         )
 
 

@@ -29,6 +29,9 @@ _TABLES = (
     )
     """,
     """
+    ALTER TABLE inbox ADD COLUMN IF NOT EXISTS html text
+    """,
+    """
     CREATE TABLE IF NOT EXISTS orders (
         order_id text PRIMARY KEY,
         transaction_id text NOT NULL UNIQUE,

@@ -4,14 +4,74 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pinjam.domain.device import Platform
 from pinjam.domain.notification import Notification
-from pinjam.runtime.models.fields import Instant, Paging, Shown
+from pinjam.domain.preferences import Preferences
+from pinjam.runtime.models.fields import Given, Instant, Paging, Shown
 
 
 class NotificationQuery(Paging):
     """Which notifications."""
 
     unread: Annotated[bool, Field(description="Only those that were not read.")] = False
+
+
+DeviceToken = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[!-~]+$",
+        description="What Firebase Cloud Messaging knows the app on this device by.",
+    ),
+]
+
+
+class DeviceGiven(Given):
+    """A device that push messages go to."""
+
+    token: DeviceToken
+    platform: Platform
+
+
+class ChannelsGiven(Given):
+    """Which channels to hear on; all four are named."""
+
+    push: Annotated[bool, Field(strict=True)]
+    email: Annotated[bool, Field(strict=True)]
+    sms: Annotated[bool, Field(strict=True)]
+    whatsapp: Annotated[bool, Field(strict=True)]
+
+
+class PreferencesGiven(Given):
+    """The whole choice. What the law or the contract needs is sent by e-mail whatever is chosen."""
+
+    channels: ChannelsGiven
+    marketing: Annotated[bool, Field(strict=True)]
+
+
+class ChannelsShown(Shown):
+    """Which channels the borrower hears on."""
+
+    push: bool
+    email: bool
+    sms: bool
+    whatsapp: bool
+
+
+class PreferencesShown(Shown):
+    """What the borrower chose to hear."""
+
+    channels: ChannelsShown
+    marketing: bool
+
+    @classmethod
+    def of(cls, chosen: Preferences) -> "PreferencesShown":
+        """The preferences as the API shows them."""
+        return cls(
+            channels=ChannelsShown(push=chosen.push, email=chosen.email, sms=chosen.sms, whatsapp=chosen.whatsapp),
+            marketing=chosen.marketing,
+        )
 
 
 class DeliveryShown(Shown):

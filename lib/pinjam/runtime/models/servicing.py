@@ -13,6 +13,7 @@ class SweptShown(Shown):
     payouts_retried: int
     refunds_retried: int
     reminders: int
+    messages_resumed: int
     faults: int
 
     @classmethod
@@ -25,5 +26,6 @@ class SweptShown(Shown):
             payouts_retried=swept.payouts_retried,
             refunds_retried=swept.refunds_retried,
             reminders=swept.reminders,
+            messages_resumed=swept.messages_resumed,
             faults=swept.faults,
         )

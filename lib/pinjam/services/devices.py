@@ -1,0 +1,103 @@
+"""Which devices a borrower's push messages go to."""
+
+from dataclasses import dataclass, replace
+
+from pinjam.domain.device import MOST_DEVICES, Device, Platform
+from pinjam.domain.trail import AuditRecord
+from pinjam.services.borrowers import known
+from pinjam.services.ports import Clock, Ids
+from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.store import Conflict, Find, Reader, Store, Transaction
+
+
+def devices_of(tx: Reader, user_id: str) -> tuple[Device, ...]:
+    """The borrower's devices that can be reached, in the order in which their places were first taken."""
+    return tuple(one for one in _places(tx, user_id) if one.token is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Keeps device tokens. A token never reaches a log or the audit trail: who has it can be sent anything."""
+
+    store: Store
+    clock: Clock
+    ids: Ids
+    recorder: Recorder
+
+    def register(self, user_id: str, *, token: str, platform: Platform, actor: Actor) -> None:
+        """Send this borrower's push messages to the device with this token too, and nobody else's any more.
+
+        Registering again is harmless. Beyond `MOST_DEVICES` the device registered longest ago is dropped.
+        """
+
+        def work(tx: Transaction) -> None:
+            self._register(tx, user_id, token, platform, actor)
+
+        try:
+            self.store.transact(work)
+        except Conflict:
+            # Another request brought the same token at the same time; now it is there to be found.
+            self.store.transact(work)
+
+    def drop(self, device: Device, *, actor: Actor) -> None:
+        """Forget the token of a device that has it no longer, unless another was registered since."""
+
+        def work(tx: Transaction) -> None:
+            there = tx.get(Device, device.id)
+            if there is None:
+                raise LookupError(device.id)
+            previous = last_record(tx, there.user_id)
+            if there.token == device.token:
+                tx.update(replace(there, token=None))
+                self._audit(tx, previous, there, "device-dropped", actor)
+
+        self.store.transact(work)
+
+    def _register(self, tx: Transaction, user_id: str, token: str, platform: Platform, actor: Actor) -> None:
+        known(tx, user_id)
+        places = _places(tx, user_id)
+        holder = next(iter(tx.find(Find(kind=Device, where={"token": token}, limit=1)).items), None)
+        stranger = holder if holder is not None and holder.user_id != user_id else None
+        previous = last_record(tx, user_id)
+        previous_of_stranger = last_record(tx, stranger.user_id) if stranger else None
+        if stranger is not None:
+            tx.update(replace(stranger, token=None))
+            self._audit(tx, previous_of_stranger, stranger, "device-dropped", actor)
+        mine = None if stranger else holder
+        place = mine or _free(places)
+        device = Device(
+            id=place.id if place else self.ids.new("dev"),
+            user_id=user_id,
+            token=token,
+            platform=platform,
+            registered_at=self.clock.now(),
+        )
+        if place is None:
+            tx.insert(device)
+        else:
+            tx.update(device)
+        if mine is None:  # An app registers at every start; only a device that is new is worth a record.
+            self._audit(tx, previous, device, "device-registered", actor)
+
+    def _audit(self, tx: Transaction, previous: AuditRecord | None, device: Device, action: str, actor: Actor) -> None:
+        self.recorder.audit(
+            tx,
+            previous,
+            subject=device.user_id,
+            action=action,
+            actor=actor,
+            before=None,
+            after={"device": device.id, "platform": device.platform},
+        )
+
+
+def _places(tx: Reader, user_id: str) -> tuple[Device, ...]:
+    return tx.find(Find(kind=Device, where={"user_id": user_id}, limit=MOST_DEVICES)).items
+
+
+def _free(places: tuple[Device, ...]) -> Device | None:
+    """The place for one more device: an empty one, or else the oldest's; None while there are fewer places."""
+    empty = next((one for one in places if one.token is None), None)
+    if empty is not None or len(places) < MOST_DEVICES:
+        return empty
+    return min(places, key=lambda one: one.registered_at)
