@@ -1,6 +1,7 @@
 """Payments that are taken back: the rest of the loan's history is reckoned again as if they had never come."""
 
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from tests.books import check_journal, check_money
@@ -234,6 +235,31 @@ def test_money_that_was_paid_back_pays_no_debt_that_comes_back(world: World, use
     assert (payment.allocation, payment.surplus) == ((), payment.amount)
     assert world.loan(loan_id).status is LoanStatus.ACTIVE
     assert world.owed(loan_id) == 3_267_899
+    check_money(world)
+
+
+@pytest.mark.parametrize("ends", ["completed", "failed"])
+def test_money_that_is_on_its_way_back_pays_no_debt_that_comes_back(
+    world: World, user_id: str, loan_id: str, ends: Literal["completed", "failed"]
+) -> None:
+    extra = world.order(user_id, loan_id)
+    settling = world.pay(user_id, loan_id, kind="settlement")
+    world.payouts.outcome = Payout(reference="", status="processing")
+    world.settle(extra)
+    (event,) = [one for one in world.events("payment-settled") if one.subject == extra]
+    with pytest.raises(Unavailable, match="still processing"):
+        world.app.refunding.hear(event)
+    world.take_back(settling)
+    payment, refund = world.payment(extra), world.refund_of(extra)
+    assert (payment.allocation, payment.surplus) == ((), payment.amount)
+    assert (refund.status, refund.amount) == (RefundStatus.SENDING, payment.amount)
+    check_money(world)
+    assert refund.payout_id is not None
+    world.payouts.payouts[refund.payout_id] = Payout(reference="ref", status=ends)
+    world.app.refunding.hear(event)
+    paid = ends == "completed"
+    assert world.refund_of(extra).status is (RefundStatus.PAID if paid else RefundStatus.OWED)
+    assert world.balances()[Account.REFUNDS_OWED] == (0 if paid else -payment.amount)
     check_money(world)
 
 
