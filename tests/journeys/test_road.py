@@ -297,7 +297,7 @@ def test_an_application_is_withdrawn_once_and_another_can_follow(walker: Walker)
 
 def test_lists_are_read_page_by_page_without_loss_or_repetition(walker: Walker) -> None:
     walker.become_borrower()
-    kinds = ("identity-verified", "application-received", "loan-approved", "loan-disbursed")
+    kinds = ("identity-verified", "application-received", "loan-approved", "contract-accepted", "loan-disbursed")
     whole = [one["id"] for one in walker.told(*kinds)]
     assert len(whole) == len(kinds)
     seen: list[str] = []

@@ -36,6 +36,11 @@ CONTRACT = {
     "GET /api/payments/{id}",
     "POST /api/payments/webhook/midtrans",
     "GET /api/notifications",
+    "POST /api/notifications/{id}/read",
+    "POST /api/notifications/read-all",
+    "PUT /api/notifications/devices",
+    "GET /api/notifications/preferences",
+    "PUT /api/notifications/preferences",
 }
 """What mobile apps are built against so far: a route is added here with the code that serves it."""
 

@@ -42,6 +42,8 @@ COMPLETE: Mapping[str, str] = {
     "PINJAM_SMS_URL": "https://sms.example",
     "PINJAM_SMS_USERKEY": "user",
     "PINJAM_SMS_PASSKEY": "pass",
+    "PINJAM_FCM_URL": "https://fcm.example",
+    "PINJAM_FCM_TOKEN": "fcm",
     "PINJAM_OBJECTS_PATH": "/objects",
     "PINJAM_OBJECTS_KEY": base64.b64encode(b"secret").decode(),
 }
@@ -58,6 +60,7 @@ GROUPS: Mapping[str, Callable[[Settings], object]] = {
     ),
     "PINJAM_WHATSAPP_URL PINJAM_WHATSAPP_PHONE_NUMBER_ID PINJAM_WHATSAPP_TOKEN": lambda settings: settings.whatsapp,
     "PINJAM_SMS_URL PINJAM_SMS_USERKEY PINJAM_SMS_PASSKEY": lambda settings: settings.sms,
+    "PINJAM_FCM_URL PINJAM_PROJECT PINJAM_FCM_TOKEN": lambda settings: settings.fcm,
     "PINJAM_OBJECTS_PATH PINJAM_OBJECTS_KEY": lambda settings: settings.objects,
     "PINJAM_PROJECT": lambda settings: settings.project,
     "PINJAM_PUBLIC_URL": lambda settings: settings.public_url,

@@ -17,6 +17,7 @@ FACTS: Mapping[str, str] = {
     "amount": "Rp12.000.000",
     "requested": "Rp12.000.000",
     "tenor": "12",
+    "number": "PJM-01M81FZQQANA1YJZ8XYAHGBJRY",
     "instalment": "Rp12.240.000",
     "received": "Rp11.880.000",
     "offer_until": "29 Nov 2026",

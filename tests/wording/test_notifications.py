@@ -95,11 +95,12 @@ def test_both_languages_tell_the_same_facts(kind: str) -> None:
 
 @EACH
 def test_channels_and_parameters_are_known_ones(kind: str) -> None:
-    assert set(KINDS[kind]) - {"attach"} == {"channels", "parameters", "id", "en"}
+    assert set(KINDS[kind]) - {"attach"} == {"channels", "mandatory", "parameters", "facts", "id", "en"}
     assert KINDS[kind].get("attach") in (None, "contract")
     assert set(KINDS[kind]["channels"]) <= set(get_args(Channel))
     assert len(set(KINDS[kind]["channels"])) == len(KINDS[kind]["channels"]) > 0
     assert set(KINDS[kind]["parameters"]) <= set(FACTS)
+    assert set(KINDS[kind]["facts"]) <= set(FACTS)
 
 
 @EACH
