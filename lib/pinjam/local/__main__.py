@@ -3,10 +3,11 @@
 import logging
 import os
 import signal
+import socket
 import sys
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pinjam.local.database import DatabaseError
@@ -40,9 +41,11 @@ WELCOME = """
 
 def main(environment: Mapping[str, str]) -> int:
     """Run until SIGINT or SIGTERM; 0 when stopped by one, 1 when it could not start."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    with _signals() as asked_to_stop:
+        return _run(environment, asked_to_stop)
+
+
+def _run(environment: Mapping[str, str], asked_to_stop: socket.socket) -> int:
     state = Path(environment.get("PINJAM_STATE") or ".local")
     port = environment.get("PORT") or str(DEFAULT_PORT)
     if not (port.isdecimal() and int(port) < _PORTS):
@@ -61,11 +64,31 @@ def main(environment: Mapping[str, str]) -> int:
     try:
         seconds = time.perf_counter() - started
         _say(WELCOME.format(url=system.url, seconds=seconds, state=state.absolute()))
-        stop.wait()
+        asked_to_stop.recv(1)
         _say("  Stopping.")
     finally:
         system.stop()
     return 0
+
+
+@contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """A socket that has a byte once SIGINT or SIGTERM came, also while the system starts.
+
+    A lock that the main thread waits for does not tell of a signal that another thread of the process
+    happened to receive: Python's handler runs in the main thread only, when something else wakes it. The
+    signal's number, written to a descriptor by whichever thread has it, wakes whoever reads there.
+    """
+    here, there = socket.socketpair()
+    with here, there:
+        there.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(there.fileno())
+        try:
+            yield here
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def _fail(message: str) -> int:
