@@ -19,6 +19,6 @@ class IndonesianHolidays:
 @cache
 def _of(year: int) -> tuple[date, ...]:
     # Takes a while to load, and only messages that ask for money need it.
-    from holidays.countries.indonesia import Indonesia  # noqa: PLC0415
+    from holidays.countries.indonesia import Indonesia
 
     return tuple(Indonesia(years=year))

@@ -38,8 +38,8 @@ class ReportlabPress:
 def _lay_out(sheet: Sheet, *, count: int) -> tuple[int, bytes]:
     """How many pages it took, and the PDF."""
     # Imported where it is used: most calls of a function need no PDF.
-    from reportlab.lib.pagesizes import A5  # noqa: PLC0415
-    from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate  # noqa: PLC0415
+    from reportlab.lib.pagesizes import A5
+    from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
 
     _fonts()
     target = io.BytesIO()
@@ -79,7 +79,7 @@ def _story(sheet: Sheet, width: float) -> list[Any]:
 
 
 def _section(section: Section, styles: dict[str, Any], width: float) -> list[Any]:
-    from reportlab.platypus import CondPageBreak  # noqa: PLC0415
+    from reportlab.platypus import CondPageBreak
 
     # A heading never ends a page: it goes along with the first lines of what it heads.
     parts: list[Any] = [CondPageBreak(80), _paragraph(section.heading, styles["heading"])]
@@ -89,7 +89,7 @@ def _section(section: Section, styles: dict[str, Any], width: float) -> list[Any
 
 
 def _block(block: Block, styles: dict[str, Any], width: float) -> list[Any]:
-    from reportlab.platypus import KeepTogether  # noqa: PLC0415
+    from reportlab.platypus import KeepTogether
 
     match block:
         case Words():
@@ -105,13 +105,13 @@ def _block(block: Block, styles: dict[str, Any], width: float) -> list[Any]:
 
 
 def _paragraph(text: str, style: Any, *, bullet: str | None = None) -> Any:
-    from reportlab.platypus import Paragraph  # noqa: PLC0415
+    from reportlab.platypus import Paragraph
 
     return Paragraph(escape(_printable(text)), style, bulletText=bullet)
 
 
 def _pairs(block: Pairs, styles: dict[str, Any], width: float) -> Any:
-    from reportlab.platypus import Table  # noqa: PLC0415
+    from reportlab.platypus import Table
 
     rows = [[_paragraph(name, styles["label"]), _paragraph(value, styles["value"])] for name, value in block.rows]
     table = Table(rows, colWidths=[width * LABEL_SHARE, width * (1 - LABEL_SHARE)], spaceAfter=6, hAlign="LEFT")
@@ -130,7 +130,7 @@ def _pairs(block: Pairs, styles: dict[str, Any], width: float) -> Any:
 
 def _grid(block: Grid, width: float) -> Any:
     """A table as wide as the page. Only amounts beyond the policy's would make its letters smaller."""
-    from reportlab.platypus import Table  # noqa: PLC0415
+    from reportlab.platypus import Table
 
     rows = [[_printable(cell) for cell in row] for row in (block.head, *block.rows, block.foot)]
     needed = _widths(rows, GRID_PT)
@@ -164,7 +164,7 @@ def _grid(block: Grid, width: float) -> Any:
 
 def _widths(rows: list[list[str]], size: float) -> list[float]:
     """What each column needs at a size of letters, with its padding; the first row is bold."""
-    from reportlab.pdfbase.pdfmetrics import stringWidth  # noqa: PLC0415
+    from reportlab.pdfbase.pdfmetrics import stringWidth
 
     return [
         2 * CELL_PT + max(stringWidth(row[column], REGULAR if at else BOLD, size) for at, row in enumerate(rows))
@@ -174,7 +174,7 @@ def _widths(rows: list[list[str]], size: float) -> list[float]:
 
 @cache
 def _styles() -> dict[str, Any]:
-    from reportlab.lib.styles import ParagraphStyle  # noqa: PLC0415
+    from reportlab.lib.styles import ParagraphStyle
 
     body = ParagraphStyle(
         "body",
@@ -205,8 +205,8 @@ def _styles() -> dict[str, Any]:
 @cache
 def _fonts() -> frozenset[int]:
     """Registers the fonts that reportlab brings along; the code points that they have."""
-    from reportlab.pdfbase.pdfmetrics import registerFont  # noqa: PLC0415
-    from reportlab.pdfbase.ttfonts import TTFont  # noqa: PLC0415
+    from reportlab.pdfbase.pdfmetrics import registerFont
+    from reportlab.pdfbase.ttfonts import TTFont
 
     regular, bold = TTFont(REGULAR, "Vera.ttf"), TTFont(BOLD, "VeraBd.ttf")
     registerFont(regular)

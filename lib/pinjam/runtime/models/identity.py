@@ -16,7 +16,7 @@ from pinjam.services.ports import Tokens
 
 def _email(text: str) -> str:
     # Its tables take time to load, and most functions share this module but read no address.
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - as said above
 
     try:
         return validate_email(text, check_deliverability=False, test_environment=True).normalized.lower()
