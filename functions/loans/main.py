@@ -25,7 +25,7 @@ api = Api("loans", tag="Loans")
 @api.route("GET", "/api/loans/quote", query=QuoteQuery, answer=QuoteShown, problems=(422,))
 def quote(call: Call[None, QuoteQuery]) -> Answer:
     """Quote the whole price of a loan, were it paid out today."""
-    price = call.app.lending.quote(amount=call.query.amount, tenor_months=call.query.tenor_months)
+    price = call.app.quoting.quote(amount=call.query.amount, tenor_months=call.query.tenor_months)
     return Answer(200, QuoteShown.of(price))
 
 

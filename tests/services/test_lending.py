@@ -177,11 +177,11 @@ def test_a_refused_application_does_not_use_its_key_up(world: World, user_id: st
 
 
 def test_a_quote_is_the_price_of_today(world: World) -> None:
-    price = world.app.lending.quote(amount=3_000_000, tenor_months=6)
+    price = world.app.quoting.quote(amount=3_000_000, tenor_months=6)
     assert (price.admin_fee, price.disbursed_amount) == (30_000, 2_970_000)
     assert price.schedule[0].due_date == date(2026, 12, 24)
     with pytest.raises(Invalid) as refused:
-        world.app.lending.quote(amount=1, tenor_months=6)
+        world.app.quoting.quote(amount=1, tenor_months=6)
     assert [one.code for one in refused.value.fields] == ["amount-too-low"]
 
 

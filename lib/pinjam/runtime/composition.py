@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from pinjam.services.preferring import Preferring
     from pinjam.services.profiles import Profiles
+    from pinjam.services.quoting import Quoting
     from pinjam.services.refunding import Refunding
     from pinjam.services.repaying import Repaying
     from pinjam.services.servicing import Servicing
@@ -272,8 +273,15 @@ class App:
         )
 
     @cached_property
+    def quoting(self) -> "Quoting":
+        """Prices."""
+        from pinjam.services.quoting import Quoting
+
+        return Quoting(self.policies, self.clock)
+
+    @cached_property
     def lending(self) -> "Lending":
-        """Quote, application, acceptance."""
+        """Application, acceptance."""
         from pinjam.services.lending import Lending
 
         return Lending(self.store, self.policies, self.clock, self.ids, self.recorder, self.outbox)

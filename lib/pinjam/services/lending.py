@@ -1,4 +1,4 @@
-"""A loan before it is paid out: quote, application, offer, acceptance, withdrawal; and its sight at any time."""
+"""A loan before it is paid out: application, offer, acceptance, withdrawal; and its sight at any time."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from pinjam.domain.lifecycle import IllegalMove, move
 from pinjam.domain.loan import OPEN_APPLICATION, Application, Loan, LoanStatus, Purpose, Quote
 from pinjam.domain.payment import Payment
 from pinjam.domain.policy import Policies, Policy
-from pinjam.domain.pricing import FieldProblem, check_request, quote
+from pinjam.domain.pricing import FieldProblem, check_request
 from pinjam.domain.trail import Event
 from pinjam.domain.user import Locale, User, UserStatus
 from pinjam.services.borrowers import MOST, known, loans_of
@@ -59,15 +59,6 @@ class Lending:
     ids: Ids
     recorder: Recorder
     outbox: Outbox
-
-    def quote(self, *, amount: int, tenor_months: int) -> Quote:
-        """The whole price, were the loan paid out today. Invalid if the policy does not offer it."""
-        today = self.clock.today()
-        policy = self.policies.on(today)
-        problems = check_request(policy, amount=amount, tenor_months=tenor_months, purpose=None)
-        if problems:
-            raise Invalid(*problems)
-        return quote(policy, amount=amount, tenor_months=tenor_months, start=today)
 
     def apply(self, user_id: str, form: ApplicationForm, *, keyed: Keyed[Loan], actor: Actor) -> Answered:
         """Take in an application; the decision follows by event.
