@@ -1,7 +1,8 @@
 """The composition root: which adapter stands behind which port, and the use cases made of them.
 
 Everything is made when it is first asked for and then kept, so that a function's cold start pays only for
-what the function uses. Adapters are imported here for the same reason, not at the top.
+what the function uses. Adapters are imported here for the same reason, not at the top. The module is long
+because it is one table, a few lines for each port and use case; splitting it would hide what hangs on what.
 """
 
 import os
