@@ -56,6 +56,10 @@ class Call(Generic[B, Q]):
     upload: Upload | None = None
     media: str = JSON
     """Which of the route's media types the caller likes best."""
+    raw: bytes = b""
+    """On a signed route, the body as it came: what the signature covers."""
+    signature: str = ""
+    """On a signed route, what the header of the signature says; empty without one."""
 
     @property
     def actor(self) -> Actor:
@@ -114,10 +118,10 @@ class Route:
     keyed: bool
     upload: bool
     problems: tuple[int, ...]
-    loose: bool
-    """Whether the body comes from somebody else's system: any JSON object of any extra fields."""
     media: tuple[str, ...]
     """What it answers with; `Accept` chooses where there are several, and the first one serves everybody else."""
+    signed: str | None
+    """The header with the signature of the body's bytes, where somebody else's system signs what it sends."""
 
 
 class Api:
@@ -141,9 +145,9 @@ class Api:
         public: bool = False,
         keyed: bool = False,
         upload: bool = False,
-        loose: bool = False,
         problems: Sequence[int] = (),
         media: Sequence[str] = (JSON,),
+        signed: str | None = None,
     ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
         """Declare an operation. The handler's docstring is its summary, and `problems` the statuses of its own."""
 
@@ -162,8 +166,8 @@ class Api:
                     keyed=keyed,
                     upload=upload,
                     problems=tuple(problems),
-                    loose=loose,
                     media=tuple(media),
+                    signed=signed,
                 )
             )
             return handler

@@ -125,6 +125,9 @@ def _run(app: App, route: Route, path: Mapping[str, str], request: Request, requ
         body=_body(route, request),
         upload=_upload(request) if route.upload else None,
         media=request.accept_mimetypes.best_match(route.media, default=route.media[0]),
+        # `_body` has read it, within its limit.
+        raw=request.get_data(cache=True) if route.signed else b"",
+        signature=request.headers.get(route.signed, "") if route.signed else "",
         path=path,
         locale=locale,
         request_id=request_id,

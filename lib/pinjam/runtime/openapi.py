@@ -24,6 +24,7 @@ KEY_HEADER = {
     "description": "The same key and body get the first answer again; kept for 24 hours or more.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]{1,64}$"},
 }
+TEXT = {"type": "string"}
 REASONS = {
     400: "The request cannot be read, or lacks its Idempotency-Key.",
     401: "No ID token, or not a good one.",
@@ -142,6 +143,11 @@ def _parameters(route: Route, names: Mapping[type[BaseModel], str], definitions:
         ]
     if route.keyed:
         parameters.append(KEY_HEADER)
+    if route.signed is not None:
+        signature = "What the sender's system signs the body's bytes with."
+        parameters.append(
+            {"name": route.signed, "in": "header", "required": True, "description": signature, "schema": TEXT}
+        )
     return parameters
 
 
