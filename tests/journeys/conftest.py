@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pinjam.domain.calendar import local_date
-from pinjam.local.broker import PushSettings
+from pinjam.local.dispatch import PushSettings
 from pinjam.local.people import People
 from pinjam.local.road import Reply, Road, Walker
 from pinjam.local.system import LocalSystem

@@ -23,7 +23,7 @@ import httpx
 import psycopg
 import pytest
 
-from pinjam.local.broker import PushSettings
+from pinjam.local.dispatch import PushSettings
 from pinjam.local.people import People, Person
 from pinjam.local.road import Json, Reply, Road, Unexpected, Walker
 from pinjam.local.state import AlreadyRunning

@@ -18,8 +18,9 @@ from werkzeug.test import Client
 
 from pinjam.adapters.pubsub import MAX_BATCH, PubSubPublisher
 from pinjam.domain.trail import Event
-from pinjam.local.broker import Broker, PushSettings
+from pinjam.local.broker import Broker
 from pinjam.local.broker_queue import OutgoingMessage
+from pinjam.local.dispatch import PushSettings
 from pinjam.local.gateway import mount
 from pinjam.local.servers import WsgiServer
 from pinjam.services.ports import Unavailable
@@ -199,7 +200,7 @@ def test_what_a_dead_broker_left_is_delivered_by_the_next(setting: Setting) -> N
 def test_what_was_in_hand_at_a_crash_is_delivered_again(setting: Setting) -> None:
     crashed = setting.broker()
     crashed.publish("loan-decided", [message()])
-    assert len(crashed._queue.take(4, in_hand=())) == 1
+    assert len(crashed._queue.take(4, ())) == 1
     next_one = setting.broker().start()
     assert next_one.wait_until_quiet(QUIET_S)
     assert setting.functions.names() == ["notify"]

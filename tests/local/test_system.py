@@ -17,7 +17,7 @@ from pinjam.adapters.pubsub import PubSubPublisher
 from pinjam.domain.nik import parse_nik
 from pinjam.domain.trail import Event
 from pinjam.local.__main__ import WELCOME
-from pinjam.local.broker import PushSettings
+from pinjam.local.dispatch import PushSettings
 from pinjam.local.functions import load_functions
 from pinjam.local.scheduler import Scheduler
 from pinjam.local.servers import PortInUse, WsgiServer

@@ -44,6 +44,10 @@ COMPLETE: Mapping[str, str] = {
     "PINJAM_SMS_PASSKEY": "pass",
     "PINJAM_FCM_URL": "https://fcm.example",
     "PINJAM_FCM_TOKEN": "fcm",
+    "PINJAM_TASKS_URL": "https://tasks.example",
+    "PINJAM_TASKS_LOCATION": "asia-southeast2",
+    "PINJAM_TASKS_ACCOUNT": "tasks@pinjam-test.iam.gserviceaccount.com",
+    "PINJAM_FUNCTIONS_URL": "https://functions.example",
     "PINJAM_OBJECTS_PATH": "/objects",
     "PINJAM_OBJECTS_KEY": base64.b64encode(b"secret").decode(),
 }
@@ -61,6 +65,9 @@ GROUPS: Mapping[str, Callable[[Settings], object]] = {
     "PINJAM_WHATSAPP_URL PINJAM_WHATSAPP_PHONE_NUMBER_ID PINJAM_WHATSAPP_TOKEN": lambda settings: settings.whatsapp,
     "PINJAM_SMS_URL PINJAM_SMS_USERKEY PINJAM_SMS_PASSKEY": lambda settings: settings.sms,
     "PINJAM_FCM_URL PINJAM_PROJECT PINJAM_FCM_TOKEN": lambda settings: settings.fcm,
+    "PINJAM_TASKS_URL PINJAM_PROJECT PINJAM_TASKS_LOCATION PINJAM_FUNCTIONS_URL PINJAM_TASKS_ACCOUNT": (
+        lambda settings: settings.tasks
+    ),
     "PINJAM_OBJECTS_PATH PINJAM_OBJECTS_KEY": lambda settings: settings.objects,
     "PINJAM_PROJECT": lambda settings: settings.project,
     "PINJAM_PUBLIC_URL": lambda settings: settings.public_url,

@@ -1,14 +1,12 @@
 """Events to Google Pub/Sub over its REST API; the emulator and the local broker speak the same."""
 
-import json
 import threading
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
 from itertools import groupby
 
 import httpx
 
+from pinjam.adapters.event_messages import event_message
 from pinjam.domain.trail import Event
 from pinjam.services.ports import Unavailable
 
@@ -17,10 +15,7 @@ MAX_BATCH = 100
 
 
 class PubSubPublisher:
-    """`ports.Publisher` at `url` (without `/v1`). `token` gives an OAuth access token where one is needed.
-
-    A message's data is the event as JSON: id, topic, subject, data, request_id, occurred_at (RFC 3339, UTC).
-    """
+    """`ports.Publisher` at `url` (without `/v1`). `token` gives an OAuth access token where one is needed."""
 
     def __init__(
         self, *, project: str, url: str, token: Callable[[], str] | None = None, timeout_s: float = 10
@@ -34,7 +29,7 @@ class PubSubPublisher:
     def publish(self, events: Sequence[Event]) -> None:
         """All of them are safely kept when this returns, some perhaps twice; Unavailable otherwise."""
         for topic, alike in groupby(sorted(events, key=lambda event: event.topic), key=lambda event: event.topic):
-            messages = [_message(event) for event in alike]
+            messages = [event_message(event) for event in alike]
             for start in range(0, len(messages), MAX_BATCH):
                 self._send(topic, messages[start : start + MAX_BATCH])
 
@@ -62,18 +57,3 @@ class PubSubPublisher:
             if self._client is None:
                 self._client = httpx.Client(timeout=self._timeout_s, trust_env=False)
             return self._client
-
-
-def _message(event: Event) -> Mapping[str, object]:
-    body = {
-        "id": event.id,
-        "topic": event.topic,
-        "subject": event.subject,
-        "data": dict(event.data),
-        "request_id": event.request_id,
-        "occurred_at": event.occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-    }
-    return {
-        "data": b64encode(json.dumps(body, separators=(",", ":")).encode()).decode(),
-        "attributes": {"event_id": event.id, "topic": event.topic, "request_id": event.request_id},
-    }

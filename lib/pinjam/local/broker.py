@@ -9,47 +9,23 @@ import binascii
 import logging
 import random
 import re
-import threading
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 from wsgiref.types import WSGIApplication
 
 import httpx
-import psycopg
 from flask import Flask, Response, jsonify, request
-from psycopg_pool import ConnectionPool, PoolClosed
+from psycopg_pool import ConnectionPool
 
 from pinjam.local.broker_queue import Delivery, OutgoingMessage, Queue
+from pinjam.local.dispatch import Dispatcher, PushSettings
 
 EVENT_TYPE = "google.cloud.pubsub.topic.v1.messagePublished"
 _PUBLISH = re.compile(r"v1/projects/([^/:]+)/topics/([^/:]+):publish")
-_LONGEST_SLEEP_S = 30.0
-_ERROR_PAUSE_S = 1.0
-_GRACE_S = 5.0
 _ERROR_CHARACTERS = 300
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushSettings:
-    """How the broker pushes: pauses double from the first to the longest; all times in seconds.
-
-    All deliveries together outlast the lease of a message whose sender died (`pinjam.services.notifying`).
-    """
-
-    first_pause_s: float = 0.5
-    longest_pause_s: float = 30.0
-    deliveries: int = 20
-    answer_within_s: float = 120.0
-    workers: int = 4
-
-    def pause_s(self, attempts: int, chance: float) -> float:
-        """The pause after so many attempts; `chance` in 0..1 spreads it over the upper half, so herds disperse."""
-        longest = min(self.longest_pause_s, self.first_pause_s * float(2 ** (attempts - 1)))
-        return longest * (0.5 + chance / 2)
 
 
 class Broker:
@@ -76,16 +52,18 @@ class Broker:
         self._settings = settings or PushSettings()
         self._chance = chance or random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._queue = Queue(pool)
-        self._changed = threading.Condition()
-        self._version = 0
-        self._in_hand: set[int] = set()
-        self._stopping = False
         self._client = httpx.Client(
             timeout=self._settings.answer_within_s,
             trust_env=False,
             headers={"Authorization": f"Bearer {token}", "User-Agent": "pinjam-broker"},
         )
-        self._dispatcher = threading.Thread(target=self._dispatch, name="broker", daemon=True)
+        self._dispatcher: Dispatcher[Delivery] = Dispatcher(
+            "broker",
+            take=self._queue.take,
+            next_due_in=self._queue.next_due_in,
+            deliver=lambda delivery: self._settle(delivery, self._push(delivery)),
+            workers=self._settings.workers,
+        )
 
     @property
     def app(self) -> WSGIApplication:
@@ -101,19 +79,13 @@ class Broker:
 
     def stop(self) -> None:
         """Let what is being pushed finish, for a moment; the rest comes again after the next start."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        if self._dispatcher.ident is not None:
-            self._dispatcher.join()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._in_hand, _GRACE_S)
+        self._dispatcher.stop()
         self._client.close()
 
     def publish(self, topic: str, messages: Sequence[OutgoingMessage]) -> Sequence[int]:
         """Keep messages for every subscription of a topic; their ids. LookupError for an unknown topic."""
         ids = self._queue.add(topic, messages, self._subscriptions[topic])
-        self._wake()
+        self._dispatcher.wake()
         return ids
 
     def dead_letters(self) -> Sequence[Delivery]:
@@ -123,13 +95,12 @@ class Broker:
     def redrive(self) -> int:
         """Try all dead letters anew; how many there were."""
         count = self._queue.revive()
-        self._wake()
+        self._dispatcher.wake()
         return count
 
     def wait_until_quiet(self, timeout_s: float) -> bool:
         """Wait until nothing is left to deliver; False if that takes longer."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._in_hand and self._queue.waiting() == 0, timeout_s)
+        return self._dispatcher.wait_until_quiet(lambda: self._queue.waiting() == 0, timeout_s)
 
     def _published(self, path: str) -> tuple[Response, int]:
         named = _PUBLISH.fullmatch(path)
@@ -141,49 +112,6 @@ class Broker:
             return _error(400, "INVALID_ARGUMENT", str(error))
         ids = self.publish(named[2], messages)
         return jsonify({"messageIds": [str(id_) for id_ in ids]}), 200
-
-    def _wake(self) -> None:
-        with self._changed:
-            self._version += 1
-            self._changed.notify_all()
-
-    def _dispatch(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping or len(self._in_hand) < self._settings.workers)
-                if self._stopping:
-                    return
-                seen, in_hand = self._version, frozenset(self._in_hand)
-            try:
-                taken = self._queue.take(self._settings.workers - len(in_hand), in_hand=in_hand)
-                pause = 0.0 if taken else self._queue.next_due_in(in_hand=in_hand)
-            except psycopg.Error as error:
-                _log.error("broker.database_away", extra={"reason": type(error).__name__})
-                taken, pause = (), _ERROR_PAUSE_S
-            if not taken:
-                self._sleep(seen, _LONGEST_SLEEP_S if pause is None else min(pause, _LONGEST_SLEEP_S))
-            for delivery in taken:
-                with self._changed:
-                    self._in_hand.add(delivery.id)
-                # Daemons: a function that never answers must not keep the process from ending.
-                threading.Thread(target=self._deliver, args=(delivery,), name="push", daemon=True).start()
-
-    def _sleep(self, seen: int, longest_s: float) -> None:
-        """Until something was published or delivered since version `seen`, or so long."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._version != seen, longest_s)
-
-    def _deliver(self, delivery: Delivery) -> None:
-        try:
-            self._settle(delivery, self._push(delivery))
-        except (psycopg.Error, PoolClosed) as error:
-            # It is still due, so it comes again.
-            _log.error("broker.not_noted", extra={"delivery": delivery.id, "reason": type(error).__name__})
-        finally:
-            with self._changed:
-                self._in_hand.discard(delivery.id)
-                self._version += 1
-                self._changed.notify_all()
 
     def _settle(self, delivery: Delivery, error: str | None) -> None:
         seen = {

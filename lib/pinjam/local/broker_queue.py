@@ -76,7 +76,7 @@ class Queue:
             )
         return ids
 
-    def take(self, limit: int, *, in_hand: Collection[int]) -> Sequence[Delivery]:
+    def take(self, limit: int, in_hand: Collection[int]) -> Sequence[Delivery]:
         """Up to `limit` deliveries that are due, the longest due first, without those in hand.
 
         Taking counts an attempt and changes nothing else, so what a crash leaves in hand is due again.
@@ -91,7 +91,7 @@ class Queue:
             ).fetchall()
         return sorted(taken, key=lambda delivery: delivery.id)
 
-    def next_due_in(self, *, in_hand: Collection[int]) -> float | None:
+    def next_due_in(self, in_hand: Collection[int]) -> float | None:
         """Seconds until something is due (not less than 0), None if nothing waits but what is in hand."""
         with self._pool.connection() as connection:
             row = connection.execute(

@@ -9,6 +9,8 @@ from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
 
 PROJECT = "pinjam-local"
+LOCATION = "asia-southeast2"
+_TASKS_ACCOUNT = f"tasks@{PROJECT}.iam.gserviceaccount.com"
 _SMTP_USER = "pinjam"
 _SENDER = "Pinjam <no-reply@pinjam.example>"
 _WHATSAPP_PHONE_NUMBER_ID = "100000000000001"
@@ -56,6 +58,8 @@ def environment(
     database_url: str,
     identity_url: str,
     pubsub_url: str,
+    tasks_url: str,
+    functions_url: str,
     sandbox: SandboxServers,
 ) -> dict[str, str]:
     """The `PINJAM_*` variables with which a function finds this system; `url` is the gateway's."""
@@ -72,6 +76,10 @@ def environment(
         "PINJAM_IDENTITY_API_KEY": secrets["identity_api_key"],
         "PINJAM_IDENTITY_ADMIN_TOKEN": secrets["identity_admin_token"],
         "PINJAM_PUBSUB_URL": pubsub_url,
+        "PINJAM_TASKS_URL": tasks_url,
+        "PINJAM_TASKS_LOCATION": LOCATION,
+        "PINJAM_TASKS_ACCOUNT": _TASKS_ACCOUNT,
+        "PINJAM_FUNCTIONS_URL": functions_url,
         "PINJAM_OBJECTS_PATH": str(objects_folder(state)),
         "PINJAM_OBJECTS_KEY": secrets["objects_key"],
         "PINJAM_VAULT_KEY": secrets["vault_key"],

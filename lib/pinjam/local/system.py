@@ -14,9 +14,19 @@ from psycopg_pool import ConnectionPool
 
 from pinjam.adapters.firebase_auth import SigningKeys
 from pinjam.adapters.folder import FolderObjects
-from pinjam.local.broker import Broker, PushSettings
+from pinjam.domain.task import RATES
+from pinjam.local.broker import Broker
 from pinjam.local.database import EmbeddedDatabase
-from pinjam.local.environment import PROJECT, clock_file, credentials, environment, objects_folder, objects_key
+from pinjam.local.dispatch import PushSettings
+from pinjam.local.environment import (
+    LOCATION,
+    PROJECT,
+    clock_file,
+    credentials,
+    environment,
+    objects_folder,
+    objects_key,
+)
 from pinjam.local.functions import EVENT_FUNCTIONS, load_functions
 from pinjam.local.gateway import create_gateway, mount
 from pinjam.local.gateway_jwt import JwtCheck
@@ -28,6 +38,7 @@ from pinjam.local.sandbox.system import Sandbox
 from pinjam.local.scheduler import Scheduler
 from pinjam.local.servers import WsgiServer
 from pinjam.local.state import StateLock, read_secrets, write_private
+from pinjam.local.tasks import TaskServer
 from pinjam.runtime.composition import App, install
 from pinjam.runtime.settings import Settings
 from pinjam.services.subscriptions import SUBSCRIPTIONS
@@ -56,6 +67,7 @@ class LocalSystem:
     environment: Mapping[str, str]
     app: App
     broker: Broker
+    tasks: TaskServer
     sandbox: SandboxServers
 
     def __init__(
@@ -95,6 +107,15 @@ class LocalSystem:
         """Stop everything, last started first; harmless when stopped already."""
         self._running.close()
 
+    def wait_until_quiet(self, timeout_s: float) -> bool:
+        """Wait until no event and no task that is due is on its way; False if either takes longer."""
+        # Events make tasks and tasks make events: quiet is when both are at once.
+        deadline = time.monotonic() + timeout_s
+        while self.broker.wait_until_quiet(left := deadline - time.monotonic()) and self.tasks.wait_until_quiet(left):
+            if self.broker.wait_until_quiet(0) and self.tasks.wait_until_quiet(0):
+                return True
+        return False
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -118,6 +139,7 @@ class LocalSystem:
         self._running.enter_context(pool)
         identity_url = self._start_identity(pool)
         events = self._bind_events(functions)
+        scheduling = self._bind_tasks(pool)
         self._start_sandbox(pool, sweep_url=f"{events.url}/{SWEEP}")
         publishing = self._bind_broker(pool, events.url)
         self.environment = self._overridden(
@@ -128,12 +150,14 @@ class LocalSystem:
                 database_url=database_url,
                 identity_url=identity_url,
                 pubsub_url=publishing.url,
+                tasks_url=scheduling.url,
+                functions_url=events.url,
                 sandbox=self.sandbox,
             )
         )
         self._install_app()
         front.app = self._make_gateway(document, reference, functions, identity_url)
-        self._open(gateway, events, publishing)
+        self._open(gateway, events, publishing, scheduling)
 
     def _prepare(self) -> tuple[str, Mapping[str, WSGIApplication]]:
         """The migrated database and the loaded functions, made at the same time."""
@@ -179,7 +203,7 @@ class LocalSystem:
         sandbox = Sandbox(
             pool,
             credentials=credentials(self._secrets),
-            clock=ClockFile(clock_file(self._state)),
+            clock=ClockFile(clock_file(self._state), moved=self.tasks.wake),
             notify_url=lambda: self.url + WEBHOOK_PATH,
             sweep_url=lambda: sweep_url,
             objects=objects,
@@ -197,6 +221,19 @@ class LocalSystem:
             settings=self._push,
         )
         server = WsgiServer(self.broker.app)
+        self._running.callback(server.stop)
+        return server
+
+    def _bind_tasks(self, pool: ConnectionPool) -> WsgiServer:
+        self.tasks = TaskServer(
+            pool,
+            parent=f"projects/{PROJECT}/locations/{LOCATION}",
+            token=self._secrets["gateway_token"],
+            rates={str(queue): rate for queue, rate in RATES.items()},
+            now=ClockFile(clock_file(self._state)).now,
+            settings=self._push,
+        )
+        server = WsgiServer(self.tasks.app)
         self._running.callback(server.stop)
         return server
 
@@ -236,12 +273,15 @@ class LocalSystem:
             extra=extra,
         )
 
-    def _open(self, gateway: WsgiServer, events: WsgiServer, publishing: WsgiServer) -> None:
+    def _open(self, gateway: WsgiServer, events: WsgiServer, publishing: WsgiServer, scheduling: WsgiServer) -> None:
         """Let work in from the inside out, so that nothing calls what is not there yet."""
         publishing.start()
+        scheduling.start()
         events.start()
         self._running.callback(self.broker.stop)
         self.broker.start()
+        self._running.callback(self.tasks.stop)
+        self.tasks.start()
         scheduler = Scheduler(
             f"{events.url}/{SWEEP}", token=self._secrets["gateway_token"], every_s=self._sweep_every_s
         )

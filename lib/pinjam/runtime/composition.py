@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         PaymentGateway,
         PayoutGateway,
         Publisher,
+        Tasks,
         TokenVerifier,
         Vault,
     )
@@ -119,6 +120,20 @@ class App:
         from pinjam.adapters.pubsub import PubSubPublisher
 
         return PubSubPublisher(project=self.settings.project, url=self.settings.pubsub_url, token=None)
+
+    @cached_property
+    def tasks(self) -> "Tasks":
+        """Work for later."""
+        from pinjam.adapters.cloud_tasks import CloudTasks
+
+        tasks = self.settings.tasks
+        return CloudTasks(
+            url=tasks.url,
+            project=tasks.project,
+            location=tasks.location,
+            functions_url=tasks.functions_url,
+            account=tasks.account,
+        )
 
     @cached_property
     def identity_check(self) -> "IdentityCheck":

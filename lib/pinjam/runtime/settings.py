@@ -99,6 +99,17 @@ class Fcm:
 
 
 @dataclass(frozen=True)
+class Tasks:
+    """Cloud Tasks: its API, where its queues are, which functions they call, and in whose name."""
+
+    url: str
+    project: str
+    location: str
+    functions_url: str
+    account: str
+
+
+@dataclass(frozen=True)
 class Objects:
     """The folder of the local object store, and the key of its download links."""
 
@@ -252,6 +263,17 @@ class Settings:
     def fcm(self) -> Fcm:
         """Firebase Cloud Messaging."""
         return Fcm(url=self._text("PINJAM_FCM_URL"), project=self.project, token=self._text("PINJAM_FCM_TOKEN"))
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """Work for later."""
+        return Tasks(
+            url=self._text("PINJAM_TASKS_URL"),
+            project=self.project,
+            location=self._text("PINJAM_TASKS_LOCATION"),
+            functions_url=self._text("PINJAM_FUNCTIONS_URL"),
+            account=self._text("PINJAM_TASKS_ACCOUNT"),
+        )
 
     @cached_property
     def objects(self) -> Objects:

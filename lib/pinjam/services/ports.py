@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Instructions, Method
+from pinjam.domain.task import Task
 from pinjam.domain.trail import Event
 from pinjam.domain.user import KycCheck, Locale, Sealed
 from pinjam.services.sheet import Sheet
@@ -296,6 +297,17 @@ class Publisher(Protocol):
 
     def publish(self, events: Sequence[Event]) -> None:
         """All of them are safely kept when this returns, some perhaps twice; Unavailable otherwise."""
+        ...
+
+
+class Tasks(Protocol):
+    """Brings events to functions later."""
+
+    def schedule(self, *tasks: Task) -> None:
+        """All of them are safely kept when this returns; Unavailable otherwise.
+
+        One whose id is known already, waiting or done not long ago, is not kept again.
+        """
         ...
 
 

@@ -18,11 +18,21 @@ class TooFar(ValueError):
 
 
 class ClockFile:
-    """Reads and moves the business date. The file is `{"offset_days": n, "offset_s": m}`; without it, time is real."""
+    """Reads and moves the business date. The file is `{"offset_days": n, "offset_s": m}`; without it, time is real.
 
-    def __init__(self, path: Path, *, real_now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    `moved` is called after each move.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        real_now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = path
         self._real_now = real_now
+        self._moved = moved
 
     def now(self) -> datetime:
         """This instant as the business sees it, in UTC."""
@@ -32,9 +42,9 @@ class ClockFile:
         """The business date, in Asia/Jakarta."""
         return local_date(self.now())
 
-    def advance(self, days: int) -> date:
-        """Move the date on and answer it. TooFar leaves it."""
-        return self._move(self._offset() + timedelta(days=days))
+    def advance(self, days: int = 0, *, minutes: int = 0) -> date:
+        """Move the time on and answer the date. TooFar leaves it."""
+        return self._move(self._offset() + timedelta(days=days, minutes=minutes))
 
     def set(self, day: date, *, hour: int | None = None) -> date:
         """Make it this date, at the real time of day or at this hour in Jakarta. TooFar leaves it."""
@@ -61,4 +71,5 @@ class ClockFile:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._path)
+        self._moved()
         return self.today()

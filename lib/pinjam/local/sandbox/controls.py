@@ -45,13 +45,14 @@ class _Fault(_Strict):
 
 class _Clock(_Strict):
     advance_days: Annotated[int, Field(ge=0, le=MAX_OFFSET_DAYS, strict=True)] | None = None
+    advance_minutes: Annotated[int, Field(ge=0, le=MAX_OFFSET_DAYS * 24 * 60, strict=True)] | None = None
     set: date | None = None
     hour: Annotated[int, Field(ge=0, le=23, strict=True)] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "_Clock":
-        if (self.advance_days is None) == (self.set is None):
-            raise ValueError("give advance_days or set")
+        if sum(one is not None for one in (self.advance_days, self.advance_minutes, self.set)) != 1:
+            raise ValueError("give advance_days, advance_minutes or set")
         if self.hour is not None and self.set is None:
             raise ValueError("hour goes with set")
         return self
@@ -146,9 +147,9 @@ class _Controls:
         try:
             if wanted.set is not None:
                 return _day(self._world.clock.set(wanted.set, hour=wanted.hour))
-            return _day(self._world.clock.advance(wanted.advance_days or 0))
+            return _day(self._world.clock.advance(wanted.advance_days or 0, minutes=wanted.advance_minutes or 0))
         except TooFar as error:
-            raise _Invalid("advance_days" if wanted.set is None else "set", str(error)) from error
+            raise _Invalid(next(iter(wanted.model_fields_set)), str(error)) from error
 
     def sweep(self) -> Response:
         try:
