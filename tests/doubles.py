@@ -11,6 +11,7 @@ from datetime import date, datetime
 
 from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Instructions, Method
+from pinjam.domain.task import Task
 from pinjam.domain.trail import Event
 from pinjam.domain.user import CheckName, KycCheck
 from pinjam.services.ports import (
@@ -315,3 +316,26 @@ class MemoryPublisher:
         if self.down:
             raise Unavailable("events", "down")
         self.events.extend(events)
+
+
+class MemoryTasks(Service):
+    """`ports.Tasks`: keeps each task once; the test brings them about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: dict[str, Task] = {}
+        self.done: set[str] = set()
+
+    def schedule(self, *tasks: Task) -> None:
+        self._reach()
+        for task in tasks:
+            if task.id not in self.done:
+                self.waiting.setdefault(task.id, task)
+
+    def take_due(self, now: datetime) -> Task | None:
+        """The task that is due longest, no longer waiting; None if none is due."""
+        due = sorted((one for one in self.waiting.values() if one.due_at <= now), key=lambda one: (one.due_at, one.id))
+        if not due:
+            return None
+        self.done.add(due[0].id)
+        return self.waiting.pop(due[0].id)

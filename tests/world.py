@@ -18,6 +18,7 @@ from tests.doubles import (
     MemoryPayments,
     MemoryPayouts,
     MemoryPublisher,
+    MemoryTasks,
     NumberedIds,
 )
 
@@ -99,6 +100,7 @@ class World:
     identity: MemoryIdentityCheck
     objects: MemoryObjects
     publisher: MemoryPublisher
+    tasks: MemoryTasks
     messengers: Mapping[Channel, MemoryMessenger]
     holidays: FixedHolidays
     delivered: int = 0
@@ -312,6 +314,14 @@ class World:
                 for name in SUBSCRIPTIONS[event.topic]:
                     self.consume(name, event)
 
+    def run_tasks(self) -> int:
+        """Bring about every task that is due by now, and what follows from it; how many there were."""
+        count = 0
+        while (task := self.tasks.take_due(self.clock.now())) is not None:
+            count += 1
+            self.consume(task.function, task.event)
+        return count
+
     def consume(self, name: str, event: Event) -> None:
         use = {
             "verify_identity": lambda: self.app.verification.verify(event),
@@ -345,6 +355,7 @@ def make_world(
         identity=MemoryIdentityCheck(),
         objects=MemoryObjects(),
         publisher=MemoryPublisher(),
+        tasks=MemoryTasks(),
         messengers={channel: MemoryMessenger(channel) for channel in channels},
         holidays=FixedHolidays(),
     )
@@ -352,5 +363,6 @@ def make_world(
     app.accounts, app.token_verifier = accounts, accounts
     app.payment_gateway, app.payout_gateway = world.payments, world.payouts
     app.identity_check, app.objects, app.publisher = world.identity, world.objects, world.publisher
+    app.tasks = world.tasks
     app.messengers, app.holidays = world.messengers, world.holidays
     return world
