@@ -104,6 +104,8 @@ class World:
     messengers: Mapping[Channel, MemoryMessenger]
     holidays: FixedHolidays
     delivered: int = 0
+    chance: float = 0.5
+    """What every draw of the system's randomness gives."""
     keys: int = 0
 
     # Seeing
@@ -306,13 +308,18 @@ class World:
         return self.app.servicing.sweep(request_id="req_sweep")
 
     def deliver(self, *, repeat: int = 1) -> None:
-        """Bring every published event to its consumers, `repeat` times, until no more come."""
-        while self.delivered < len(self.publisher.events):
-            event = self.publisher.events[self.delivered]
-            self.delivered += 1
-            for _ in range(repeat):
-                for name in SUBSCRIPTIONS[event.topic]:
-                    self.consume(name, event)
+        """Bring every event to its consumers, `repeat` times, and every task that is due, until no more come."""
+        while self.delivered < len(self.publisher.events) or self.run_tasks():
+            for event in self.publisher.events[self.delivered :]:
+                self.delivered += 1
+                for _ in range(repeat):
+                    for name in SUBSCRIPTIONS[event.topic]:
+                        self.consume(name, event)
+
+    def notify(self, event: Event) -> None:
+        """Have a borrower told of an event, and what can be sent by now sent."""
+        self.app.notifying.hear(event)
+        self.run_tasks()
 
     def run_tasks(self) -> int:
         """Bring about every task that is due by now, and what follows from it; how many there were."""
@@ -331,7 +338,7 @@ class World:
                 if event.topic == "payment-settled"
                 else self.app.disbursing.disburse(event)
             ),
-            "notify": lambda: self.app.notifying.notify(event),
+            "notify": lambda: self.app.notifying.hear(event),
         }
         use[name]()
 
@@ -365,4 +372,5 @@ def make_world(
     app.identity_check, app.objects, app.publisher = world.identity, world.objects, world.publisher
     app.tasks = world.tasks
     app.messengers, app.holidays = world.messengers, world.holidays
+    app.chance = lambda: world.chance
     return world

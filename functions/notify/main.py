@@ -2,4 +2,4 @@
 
 from pinjam.runtime.events import consumer
 
-notify = consumer("notify", lambda app, event: app.notifying.notify(event))
+notify = consumer("notify", lambda app, event: app.notifying.hear(event))

@@ -289,6 +289,7 @@ class Samples:
             error="late",
             leased_until=AT,
             not_before=AT,
+            delivered_at=AT,
         )
         return replace(
             self.notification(),
@@ -296,6 +297,7 @@ class Samples:
             read_at=AT,
             deliveries=(sent, Delivery(channel="push")),
             waiting_until=AT,
+            undelivered_at=AT,
         )
 
     def device(self, number: int = 1) -> Device:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pinjam.domain.contact import CLOSES, HORIZON_DAYS, OPENS, ZONES, may_contact, next_window
+from pinjam.domain.contact import COLLECTION, HORIZON_DAYS, MARKETING, ZONES, Window, may_contact, next_window
 from pinjam.domain.nik import PROVINCES
 
 MONDAY = date(2026, 11, 23)
@@ -67,22 +67,28 @@ def test_a_calendar_without_working_days_is_an_error() -> None:
         next_window(at(MONDAY, 9), "31", closed, 0)
 
 
-@given(instants, provinces, days_off, st.integers(0, 5))
+def test_an_invitation_goes_out_only_until_six_in_the_evening() -> None:
+    assert may_contact(at(MONDAY, 17), "31", set(), 0, window=MARKETING)
+    assert not may_contact(at(MONDAY, 18), "31", set(), 0, window=MARKETING)
+    assert next_window(at(MONDAY, 18), "31", set(), 0, window=MARKETING) == at(MONDAY + timedelta(days=1), 8)
+
+
+@given(instants, provinces, days_off, st.integers(0, 5), st.sampled_from([COLLECTION, MARKETING]))
 def test_the_next_window_is_open_and_the_first(
-    instant: datetime, province: str, holidays: set[date], sent_today: int
+    instant: datetime, province: str, holidays: set[date], sent_today: int, window: Window
 ) -> None:
-    opens = next_window(instant, province, holidays, sent_today)
+    opens = next_window(instant, province, holidays, sent_today, window=window)
     local, then = instant.astimezone(ZONES[province]), opens.astimezone(ZONES[province])
     later_day = then.date() > local.date()
     assert opens >= instant
-    assert (opens == instant) == may_contact(instant, province, holidays, sent_today)
-    assert may_contact(opens, province, holidays, 0 if later_day else sent_today)
+    assert (opens == instant) == may_contact(instant, province, holidays, sent_today, window=window)
+    assert may_contact(opens, province, holidays, 0 if later_day else sent_today, window=window)
     assert then.weekday() < 6
-    assert OPENS <= then.time() < CLOSES
+    assert window.opens <= then.time() < window.closes
     assert then.date() not in holidays
     half_hour = timedelta(minutes=30)
     earlier = instant
     while earlier < opens:
         day = earlier.astimezone(ZONES[province]).date()
-        assert not may_contact(earlier, province, holidays, sent_today if day == local.date() else 0)
+        assert not may_contact(earlier, province, holidays, sent_today if day == local.date() else 0, window=window)
         earlier += half_hour

@@ -28,7 +28,7 @@ from pinjam.local.people import People, Person
 from pinjam.local.road import Json, Reply, Road, Unexpected, Walker
 from pinjam.local.state import AlreadyRunning
 from pinjam.local.system import LocalSystem
-from pinjam.services.notifying import LEASE
+from pinjam.services.delivering import LEASE
 
 WAIT_S = 60
 ANSWERS_BEFORE_THE_KILL = 20

@@ -153,7 +153,7 @@ def test_the_mail_has_the_contract_as_accepted_even_when_it_goes_out_after_the_m
     event = world.accepted_event(loan_id)
     world.pass_days(3)
     world.app.disbursing.disburse(event)
-    world.app.notifying.notify(event)
+    world.notify(event)
     assert world.messengers["email"].sent[0].attachments == (accepted,)
     assert [one.kind for one in world.all(Notification)] == ["contract-accepted"]
 

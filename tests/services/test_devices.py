@@ -129,3 +129,14 @@ def test_a_choice_replaces_the_last_and_leaves_a_record_when_it_differs(world: W
     assert [one.after["sms"] for one in records] == [False, True]
     assert records[0].before is None
     assert records[1].before == records[0].after
+
+
+def test_a_further_device_is_told_as_it_may_be_a_strangers(world: World) -> None:
+    user_id = world.verified()
+    for token, platform in (("a", "android"), ("a", "android"), ("b", "ios"), ("b", "ios")):
+        world.app.devices.register(user_id, token=token, platform=platform, actor=world.actor(user_id))  # type: ignore[arg-type]  # both are platforms
+    (event,) = world.events("account-changed")
+    world.notify(event)
+    (notification,) = world.notifications("security-new-device")
+    assert "iPhone atau iPad, 24 Nov 2026 09.00 WIB" in notification.body
+    assert len(world.messengers["email"].sent) == 1

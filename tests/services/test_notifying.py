@@ -10,11 +10,13 @@ from tests.world import START, World, make_world
 
 from pinjam.domain.device import Device
 from pinjam.domain.notification import Channel, Delivery, Notification
+from pinjam.domain.task import MOST_TRIES, pause_after
 from pinjam.domain.trail import Event, Topic
 from pinjam.domain.user import User
+from pinjam.services.delivering import BATCH, LEASE
 from pinjam.services.errors import NotFound
-from pinjam.services.notifying import BATCH, LEASE, MOST_ATTEMPTS
 from pinjam.services.ports import Unavailable
+from pinjam.services.servicing import RESUME_AFTER
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
 
@@ -39,7 +41,7 @@ def delivery(world: World, channel: Channel) -> Delivery:
 
 def test_an_event_makes_one_notification_and_one_message_a_channel(world: World, disbursed: Event) -> None:
     for _ in range(3):
-        world.app.notifying.notify(disbursed)
+        world.notify(disbursed)
     (notification,) = world.all(Notification)
     assert notification.id == f"ntf_{disbursed.id.removeprefix('evt_')}"
     assert (notification.kind, notification.data) == ("loan-disbursed", {"loan_id": disbursed.subject})
@@ -58,7 +60,7 @@ def test_an_event_makes_one_notification_and_one_message_a_channel(world: World,
 
 
 def test_each_channel_gets_its_own_address_and_words(world: World, user_id: str, disbursed: Event) -> None:
-    world.app.notifying.notify(disbursed)
+    world.notify(disbursed)
     user = world.user(user_id)
     email, sms, whatsapp = (world.messengers[channel].sent[0] for channel in ("email", "sms", "whatsapp"))
     assert (email.to, sms.to, whatsapp.to) == (user.email, user.phone, user.phone)
@@ -69,7 +71,7 @@ def test_each_channel_gets_its_own_address_and_words(world: World, user_id: str,
 
 def test_the_borrowers_language_is_used(world: World, user_id: str, disbursed: Event) -> None:
     world.put(replace(world.user(user_id), locale="en"))
-    world.app.notifying.notify(disbursed)
+    world.notify(disbursed)
     assert world.messengers["email"].sent[0].subject == "Your loan has been paid out"
     assert world.messengers["email"].sent[0].locale == "en"
 
@@ -77,15 +79,16 @@ def test_the_borrowers_language_is_used(world: World, user_id: str, disbursed: E
 @pytest.mark.parametrize("down", ["email", "sms", "whatsapp"])
 def test_a_channel_that_is_down_keeps_no_other_waiting(world: World, disbursed: Event, down: Channel) -> None:
     world.messengers[down].down = True
-    with pytest.raises(Unavailable):
-        world.app.notifying.notify(disbursed)
+    world.notify(disbursed)
     others = [channel for channel in world.messengers if channel != down]
     assert [len(world.messengers[channel].sent) for channel in others] == [1, 1]
     waiting = delivery(world, down)
     assert (waiting.status, waiting.attempts, waiting.leased_until) == ("pending", 1, None)
     assert waiting.error == "a service: down"
     world.messengers[down].down = False
-    world.app.notifying.notify(disbursed)
+    assert waiting.not_before is not None
+    world.clock.instant = waiting.not_before
+    world.run_tasks()
     assert [len(messenger.sent) for messenger in world.messengers.values()] == [1, 1, 1]
     assert (delivery(world, down).status, delivery(world, down).attempts) == ("sent", 2)
 
@@ -93,63 +96,152 @@ def test_a_channel_that_is_down_keeps_no_other_waiting(world: World, disbursed: 
 def test_a_channel_that_refuses_has_failed_for_good(world: World, disbursed: Event) -> None:
     world.messengers["sms"].refusing = True
     for _ in range(2):
-        world.app.notifying.notify(disbursed)
+        world.notify(disbursed)
+        world.pass_days(1)
     failed = delivery(world, "sms")
     assert (failed.status, failed.attempts, failed.error) == ("failed", 1, "sms: rejected")
+    (notification,) = world.all(Notification)
+    assert (notification.undelivered_at, notification.waiting_until) == (START, None)
 
 
-def test_a_channel_that_stays_down_is_given_up(world: World, disbursed: Event) -> None:
+def test_a_channel_that_stays_down_is_tried_eight_times_over_a_day_and_given_up(world: World, disbursed: Event) -> None:
     world.messengers["sms"].down = True
-    for attempt in range(1, MOST_ATTEMPTS):
-        with pytest.raises(Unavailable):
-            world.app.notifying.notify(disbursed)
-        assert (delivery(world, "sms").status, delivery(world, "sms").attempts) == ("pending", attempt)
-    for _ in range(2):
-        world.app.notifying.notify(disbursed)
+    world.notify(disbursed)
+    for attempt in range(1, MOST_TRIES):
+        waiting = delivery(world, "sms")
+        assert (waiting.status, waiting.attempts) == ("pending", attempt)
+        # A provider that says when to come back is heeded.
+        pause = max(pause_after(attempt, world.chance), timedelta(seconds=5))
+        assert waiting.not_before == world.clock.instant + pause
+        world.clock.instant = waiting.not_before
+        assert world.run_tasks() == 1
     assert (delivery(world, "sms").status, delivery(world, "sms").attempts) == ("failed", 8)
+    assert delivery(world, "sms").error == "a service: down"
+    assert timedelta(hours=14) < world.clock.instant - START < timedelta(days=1)
+    world.pass_days(30)
+    world.notify(disbursed)
+    world.sweep()
+    world.run_tasks()
     assert world.messengers["sms"].calls == 8
+
+
+def test_a_task_that_comes_too_soon_waits_for_its_time(world: World, disbursed: Event) -> None:
+    world.messengers["sms"].down = True
+    world.app.notifying.hear(disbursed)
+    sms = next(task for task in world.tasks.waiting.values() if task.queue == "sms")
+    world.run_tasks()
+    world.messengers["sms"].down = False
+    world.app.notifying.hear(sms.event)
+    assert world.messengers["sms"].calls == 1
+
+
+def test_a_message_that_whatsapp_refuses_goes_by_sms(pushing: World) -> None:
+    world = pushing
+    world.messengers["whatsapp"].refusing = True
+    loan_id = world.active(world.verified())
+    world.pay(world.loan(loan_id).user_id, loan_id)
+    (event,) = world.events("payment-settled")
+    world.notify(event)
+    (notification,) = world.all(Notification)
+    assert [(one.channel, one.status) for one in notification.deliveries] == [
+        ("email", "sent"),
+        ("whatsapp", "failed"),
+        ("sms", "sent"),
+    ]
+    assert world.messengers["sms"].sent[0].body.startswith("Pinjam: ")
+    world.notify(event)
+    assert len(world.messengers["sms"].sent) == 1
+
+
+def test_a_message_that_went_by_sms_anyway_does_not_go_there_again(world: World, disbursed: Event) -> None:
+    world.messengers["whatsapp"].refusing = True
+    world.notify(disbursed)
+    assert len(world.messengers["sms"].sent) == 1
+
+
+def test_who_wants_no_sms_gets_none_in_the_place_of_a_courtesy(pushing: World) -> None:
+    world = pushing
+    world.messengers["whatsapp"].refusing = True
+    user_id = world.verified()
+    loan_id = world.active(user_id)
+    choose(world, user_id, "email", "whatsapp")
+    world.pay(user_id, loan_id, kind="settlement")
+    for topic in ("payment-settled", "loan-settled"):
+        (event,) = world.events(topic)
+        world.notify(event)
+    went = {one.kind: [each.channel for each in one.deliveries] for one in world.all(Notification)}
+    assert world.messengers["sms"].sent == [], went
 
 
 def test_a_second_worker_keeps_away_while_the_first_sends(world: World, disbursed: Event) -> None:
     email = world.messengers["email"]
+    world.app.notifying.hear(disbursed)
+    task = next(task for task in world.tasks.waiting.values() if task.queue == "email")
     email.gate.clear()
-    first = threading.Thread(target=world.app.notifying.notify, args=(disbursed,))
+    first = threading.Thread(target=world.run_tasks)
     first.start()
     assert email.reached.wait(10)
     with pytest.raises(Unavailable, match="email"):
-        world.app.notifying.notify(disbursed)
+        world.app.notifying.hear(task.event)
     email.gate.set()
     first.join(10)
     assert [len(messenger.sent) for messenger in world.messengers.values()] == [1, 1, 1]
 
 
 def test_a_worker_that_died_is_replaced_when_its_lease_ends(world: World, disbursed: Event) -> None:
-    world.app.notifying.notify(disbursed)
+    world.notify(disbursed)
     (notification,) = world.all(Notification)
-    died = Delivery(channel="email", status="sending", attempts=1, leased_until=START + LEASE)
-    world.put(replace(notification, deliveries=(died, *notification.deliveries[1:])))
-    with pytest.raises(Unavailable):
-        world.app.notifying.notify(disbursed)
-    world.clock.instant += LEASE + timedelta(microseconds=1)
-    world.app.notifying.notify(disbursed)
+    died = Delivery(channel="email", not_before=START).begun(START + LEASE)
+    world.put(notification.with_deliveries(died))
+    world.clock.instant += LEASE
+    assert world.sweep().messages_resumed == 0
+    world.clock.instant += RESUME_AFTER + timedelta(microseconds=1)
+    assert world.sweep().messages_resumed == 1
+    assert world.run_tasks() == 1
     assert (delivery(world, "email").status, delivery(world, "email").attempts) == ("sent", 2)
+    assert world.sweep().messages_resumed == 0
+
+
+def test_a_message_is_not_lost_between_its_notification_and_its_tasks(world: World, disbursed: Event) -> None:
+    world.tasks.down = True
+    with pytest.raises(Unavailable):
+        world.app.notifying.hear(disbursed)
+    (notification,) = world.all(Notification)
+    assert len(notification.open_deliveries) == 3
+    world.tasks.down = False
+    world.notify(disbursed)
+    assert [len(messenger.sent) for messenger in world.messengers.values()] == [1, 1, 1]
+
+
+def test_a_try_is_not_lost_between_its_failure_and_the_next_task(world: World, disbursed: Event) -> None:
+    world.app.notifying.hear(disbursed)
+    sms = next(task for task in world.tasks.waiting.values() if task.queue == "sms")
+    world.messengers["sms"].down = True
+    world.tasks.down = True
+    with pytest.raises(Unavailable):
+        world.app.notifying.hear(sms.event)
+    world.tasks.down = world.messengers["sms"].down = False
+    world.app.notifying.hear(sms.event)
+    world.clock.advance(seconds=10)
+    world.run_tasks()
+    assert len(world.messengers["sms"].sent) == 1
 
 
 def test_a_channel_without_a_messenger_is_left_out() -> None:
     world = make_world(channels=["email"])
     world.active(world.verified())
     (event,) = world.events("loan-disbursed")
-    world.app.notifying.notify(event)
+    world.notify(event)
     (notification,) = world.all(Notification)
     assert [one.channel for one in notification.deliveries] == ["email"]
 
 
 def test_an_event_without_a_subject_any_more_is_done_with(world: World, disbursed: Event) -> None:
-    world.app.notifying.notify(replace(disbursed, subject="loan_nothing"))
-    world.app.notifying.notify(replace(disbursed, topic="payment-settled", subject="pay_nothing"))
+    world.notify(replace(disbursed, subject="loan_nothing"))
+    world.notify(replace(disbursed, topic="payment-settled", subject="pay_nothing"))
     assert world.all(Notification) == []
     with pytest.raises(NotFound):
-        world.app.notifying.notify(replace(disbursed, data={"user_id": "usr_nobody"}))
+        world.notify(replace(disbursed, data={"user_id": "usr_nobody"}))
 
 
 def test_a_reminder_that_comes_after_the_payment_is_not_sent(world: World, user_id: str) -> None:
@@ -162,7 +254,7 @@ def test_a_reminder_that_comes_after_the_payment_is_not_sent(world: World, user_
         assert len(world.events("instalment-reminder")) == number
         world.pay(user_id, loan_id)
     for event in world.events("instalment-reminder"):
-        world.app.notifying.notify(event)
+        world.notify(event)
     assert world.all(Notification) == []
 
 
@@ -171,7 +263,7 @@ def test_a_payout_that_is_told_late_still_names_the_first_instalment(world: Worl
     first = world.loan(loan_id).next_due_on
     world.pay(user_id, loan_id)
     (event,) = world.events("loan-disbursed")
-    world.app.notifying.notify(event)
+    world.notify(event)
     assert first is not None
     assert f"{first.day} Des {first.year}" in world.messengers["sms"].sent[0].body
 
@@ -224,7 +316,7 @@ def test_every_topic_that_notify_hears_has_words(world: World, user_id: str) -> 
     payment_id = world.pay(user_id, loan_id)
     loan = world.loan(loan_id)
     assert loan.next_due_on is not None
-    heard = [topic for topic in get_args(Topic) if "notify" in SUBSCRIPTIONS[topic]]
+    heard = [topic for topic in get_args(Topic) if "notify" in SUBSCRIPTIONS.get(topic, ())]
     for number, topic in enumerate(heard):
         event = Event(
             id=f"evt_{number:026}",
@@ -234,13 +326,15 @@ def test_every_topic_that_notify_hears_has_words(world: World, user_id: str) -> 
                 "user_id": user_id,
                 "loan_id": loan_id,
                 "status": "verified",
+                "change": "new-device",
+                "device": "ios",
                 "milestone": "due",
                 "due_date": loan.next_due_on.isoformat(),
             },
             request_id="req",
             occurred_at=START,
         )
-        world.app.notifying.notify(event)
+        world.notify(event)
     assert len(world.all(Notification)) == len(heard) > 0
 
 
@@ -275,7 +369,7 @@ def paid_out(world: World, *tokens: str) -> Event:
 
 
 def test_a_push_goes_to_every_device_with_the_titles_words(pushing: World) -> None:
-    pushing.app.notifying.notify(paid_out(pushing, "a", "b"))
+    pushing.notify(paid_out(pushing, "a", "b"))
     (notification,) = pushing.all(Notification)
     sent = pushing.messengers["push"].sent
     assert [one.to for one in sent] == ["a", "b"]
@@ -284,7 +378,7 @@ def test_a_push_goes_to_every_device_with_the_titles_words(pushing: World) -> No
 
 
 def test_without_a_device_there_is_no_push(pushing: World) -> None:
-    pushing.app.notifying.notify(paid_out(pushing))
+    pushing.notify(paid_out(pushing))
     (notification,) = pushing.all(Notification)
     assert "push" not in {one.channel for one in notification.deliveries}
 
@@ -292,7 +386,7 @@ def test_without_a_device_there_is_no_push(pushing: World) -> None:
 def test_a_device_whose_app_is_gone_is_forgotten_and_the_others_hear(pushing: World) -> None:
     pushing.messengers["push"].gone.add("a")
     event = paid_out(pushing, "a", "b")
-    pushing.app.notifying.notify(event)
+    pushing.notify(event)
     assert [one.to for one in pushing.messengers["push"].sent] == ["b"]
     assert {one.token for one in pushing.all(Device)} == {None, "b"}
     assert delivery(pushing, "push").status == "sent"
@@ -302,7 +396,7 @@ def test_a_device_whose_app_is_gone_is_forgotten_and_the_others_hear(pushing: Wo
 
 def test_a_push_to_apps_that_are_all_gone_has_failed(pushing: World) -> None:
     pushing.messengers["push"].gone.add("a")
-    pushing.app.notifying.notify(paid_out(pushing, "a"))
+    pushing.notify(paid_out(pushing, "a"))
     assert (delivery(pushing, "push").status, delivery(pushing, "push").error) == ("failed", "push: gone")
 
 
@@ -310,11 +404,11 @@ def test_a_push_that_gets_no_answer_comes_again_to_all_devices(pushing: World) -
     event = paid_out(pushing, "a", "b")
     push = pushing.messengers["push"]
     push.down_from = 2
-    with pytest.raises(Unavailable):
-        pushing.app.notifying.notify(event)
+    pushing.notify(event)
     assert (delivery(pushing, "push").status, [one.to for one in push.sent]) == ("pending", ["a"])
     push.down_from = None
-    pushing.app.notifying.notify(event)
+    pushing.clock.advance(seconds=10)
+    pushing.run_tasks()
     assert [one.to for one in push.sent] == ["a", "a", "b"]
     assert len({one.id for one in push.sent}) == 1, "a device shows a repeat in the first one's place"
 
@@ -332,7 +426,7 @@ def test_what_the_contract_needs_goes_by_email_whatever_was_chosen(
     world: World, user_id: str, disbursed: Event
 ) -> None:
     choose(world, user_id)
-    world.app.notifying.notify(disbursed)
+    world.notify(disbursed)
     (notification,) = world.all(Notification)
     assert [one.channel for one in notification.deliveries] == ["email"]
     assert world.messengers["email"].sent[0].html
@@ -346,14 +440,14 @@ def test_a_service_message_follows_the_choice_and_stays_in_the_list(world: World
     world.go_to(due)
     world.app.servicing.sweep(request_id="req_sweep")
     (event,) = world.events("instalment-reminder")
-    world.app.notifying.notify(event)
+    world.notify(event)
     (notification,) = world.notifications("instalment-due")
     assert [one.channel for one in notification.deliveries] == ["sms"]
     assert (len(world.messengers["sms"].sent), len(world.messengers["email"].sent)) == (1, 0)
 
 
 def test_reading_keeps_the_first_time_and_is_the_borrowers_own(world: World, user_id: str, disbursed: Event) -> None:
-    world.app.notifying.notify(disbursed)
+    world.notify(disbursed)
     (notification,) = world.all(Notification)
     for stranger, id_ in ((world.register(2).id, notification.id), (user_id, "ntf_none")):
         with pytest.raises(NotFound):
@@ -366,7 +460,7 @@ def test_reading_keeps_the_first_time_and_is_the_borrowers_own(world: World, use
 
 
 def test_reading_all_reads_more_than_a_batch_and_nobody_elses(world: World, user_id: str, disbursed: Event) -> None:
-    world.app.notifying.notify(disbursed)
+    world.notify(disbursed)
     (notification,) = world.all(Notification)
     world.put(*(replace(notification, id=f"ntf_{number:03}") for number in range(BATCH + 1)))
     other = replace(notification, id="ntf_other", user_id=world.register(2).id)

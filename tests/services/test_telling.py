@@ -23,6 +23,8 @@ FACTS: Mapping[str, str] = {
     "offer_until": "29 Nov 2026",
     "outstanding": "Rp24.000.000",
     "due_date": "29 Nov 2026",
+    "device": "ponsel Android",
+    "when": "29 Nov 2026 13.05 WIB",
     "due": "Rp24.000.000",
     "paid": "Rp24.000.000",
     "surplus": "Rp24.000.000",
@@ -88,6 +90,7 @@ def test_what_the_law_or_the_contract_needs_is_marked() -> None:
         "application-received",
         "instalment-due",
         "instalment-upcoming",
+        "loan-invitation",
     }
 
 

@@ -44,6 +44,8 @@ FACTS: Mapping[str, str] = {
     "number": "PJM-01M81FZQQANA1YJZ8XYAHGBJRY",
     "due_date": "30 Nov 2026",
     "offer_until": "30 Nov 2026",
+    "device": "D" * 64,
+    "when": "30 Nov 2026 23.59 WIB",
 }
 """The longest of each fact."""
 
@@ -95,7 +97,7 @@ def test_both_languages_tell_the_same_facts(kind: str) -> None:
 
 @EACH
 def test_channels_and_parameters_are_known_ones(kind: str) -> None:
-    assert set(KINDS[kind]) - {"attach"} == {"channels", "mandatory", "parameters", "facts", "id", "en"}
+    assert set(KINDS[kind]) - {"attach", "marketing"} == {"channels", "mandatory", "parameters", "facts", "id", "en"}
     assert KINDS[kind].get("attach") in (None, "contract")
     assert set(KINDS[kind]["channels"]) <= set(get_args(Channel))
     assert len(set(KINDS[kind]["channels"])) == len(KINDS[kind]["channels"]) > 0
@@ -124,6 +126,10 @@ def test_there_is_a_kind_for_whatever_can_be_told() -> None:
         "payment-surplus",
         "payment-reversed",
         "loan-settled",
+        "loan-invitation",
+        "security-new-device",
+        "security-password-changed",
+        "security-new-passkey",
         *(f"instalment-{name}" for _, name in MILESTONES),
     }
     assert told == set(KINDS)

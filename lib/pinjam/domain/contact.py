@@ -1,17 +1,38 @@
-"""When a borrower may be reminded of a debt: by day, by hour in their own zone, and how often."""
+"""When a borrower may be reminded of a debt or offered another loan: by day, hour in their own zone, how often."""
 
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pinjam.domain.calendar import JAKARTA
 
-COLLECTION = frozenset({"instalment-upcoming", "instalment-due", "instalment-overdue"})
-"""The kinds of notification that ask for money. What tells of a fact (a decision, a receipt) goes out at any hour."""
 
-OPENS, CLOSES = time(8), time(20)
-MOST_A_DAY = 3
-"""Messages on all channels together, on one day of the borrower's zone."""
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From when until when messages of a kind may go out, in the borrower's zone, Monday to Saturday.
+
+    `most_a_day` counts them on all channels together, on one day of that zone.
+    """
+
+    opens: time
+    closes: time
+    most_a_day: int
+
+
+COLLECTION = Window(time(8), time(20), most_a_day=3)
+"""For what asks for money."""
+MARKETING = Window(time(8), time(18), most_a_day=3)
+"""For what invites, to those who consented."""
+
+WINDOWS: Mapping[str, Window] = {
+    "instalment-upcoming": COLLECTION,
+    "instalment-due": COLLECTION,
+    "instalment-overdue": COLLECTION,
+    "loan-invitation": MARKETING,
+}
+"""By the kind of notification. What tells of a fact (a decision, a receipt) is not here: it goes out at any hour."""
+
 HORIZON_DAYS = 60
 """How far ahead a window is looked for; so many days without a working day do not happen."""
 
@@ -39,27 +60,35 @@ def local_instant(instant: datetime, province: str) -> datetime:
     return instant.astimezone(ZONES[province])
 
 
-def may_contact(instant: datetime, province: str, holidays: Container[date], sent_today: int) -> bool:
-    """Whether one more message of collection may go out now.
+def may_contact(
+    instant: datetime, province: str, holidays: Container[date], sent_today: int, *, window: Window = COLLECTION
+) -> bool:
+    """Whether one more message may go out now.
 
-    `sent_today` counts those of this day in the borrower's zone.
+    `sent_today` counts those under the same window, of this day in the borrower's zone.
     """
     local = local_instant(instant, province)
-    return _is_open(local.date(), holidays) and OPENS <= local.time() < CLOSES and sent_today < MOST_A_DAY
+    return (
+        _is_open(local.date(), holidays)
+        and window.opens <= local.time() < window.closes
+        and sent_today < window.most_a_day
+    )
 
 
-def next_window(instant: datetime, province: str, holidays: Container[date], sent_today: int) -> datetime:
+def next_window(
+    instant: datetime, province: str, holidays: Container[date], sent_today: int, *, window: Window = COLLECTION
+) -> datetime:
     """The first instant from now on at which one more may go out, in the zone of `instant`.
 
     ValueError if there is none within `HORIZON_DAYS`.
     """
-    if may_contact(instant, province, holidays, sent_today):
+    if may_contact(instant, province, holidays, sent_today, window=window):
         return instant
     local = local_instant(instant, province)
     for ahead in range(HORIZON_DAYS):
         day = local.date() + timedelta(days=ahead)
-        opens = datetime.combine(day, OPENS, tzinfo=local.tzinfo)
-        if _is_open(day, holidays) and opens > local and (ahead > 0 or sent_today < MOST_A_DAY):
+        opens = datetime.combine(day, window.opens, tzinfo=local.tzinfo)
+        if _is_open(day, holidays) and opens > local and (ahead > 0 or sent_today < window.most_a_day):
             return opens.astimezone(instant.tzinfo)
     raise ValueError(f"no day within {HORIZON_DAYS} on which a borrower may be contacted")
 

@@ -16,7 +16,11 @@ Topic = Literal[
     "payment-reversed",
     "loan-settled",
     "instalment-reminder",
+    "account-changed",
+    "loan-invitation",
+    "delivery-due",
 ]
+"""The last two only tasks bring; all others have a topic of the broker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

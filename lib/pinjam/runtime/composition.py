@@ -7,7 +7,7 @@ because it is one table, a few lines for each port and use case; splitting it wo
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pinjam.services.collecting import Collecting
     from pinjam.services.contracts import Contracts
     from pinjam.services.deciding import Deciding
+    from pinjam.services.delivering import Delivering
     from pinjam.services.devices import Devices
     from pinjam.services.disbursing import Disbursing
     from pinjam.services.documents import Documents
@@ -78,6 +79,13 @@ class App:
         from pinjam.adapters.ids import Ulids
 
         return Ulids()
+
+    @cached_property
+    def chance(self) -> "Callable[[], float]":
+        """A number from 0 to 1, by which tries of what failed together are spread."""
+        import random
+
+        return random.random
 
     @cached_property
     def store(self) -> "Store":
@@ -384,14 +392,30 @@ class App:
         """Notifications."""
         from pinjam.services.notifying import Notifying
 
-        return Notifying(self.store, self.messengers, self.contracts, self.clock, self.devices, self.holidays)
+        return Notifying(self.store, self.clock, self.ids, self.tasks, self.delivering)
+
+    @cached_property
+    def delivering(self) -> "Delivering":
+        """Each channel's copy of a notification."""
+        from pinjam.services.delivering import Delivering
+
+        return Delivering(
+            self.store,
+            self.messengers,
+            self.contracts,
+            self.clock,
+            self.devices,
+            self.holidays,
+            self.tasks,
+            self.chance,
+        )
 
     @cached_property
     def devices(self) -> "Devices":
         """Where push messages go."""
         from pinjam.services.devices import Devices
 
-        return Devices(self.store, self.clock, self.ids, self.recorder)
+        return Devices(self.store, self.clock, self.ids, self.recorder, self.outbox)
 
     @cached_property
     def preferring(self) -> "Preferring":
@@ -410,7 +434,7 @@ class App:
             self.collecting,
             self.disbursing,
             self.refunding,
-            self.notifying,
+            self.delivering,
             self.clock,
             self.recorder,
             self.outbox,

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from pinjam.domain.device import MOST_DEVICES, Device, Platform
-from pinjam.domain.trail import AuditRecord
+from pinjam.domain.trail import AuditRecord, Event
 from pinjam.services.borrowers import known
 from pinjam.services.ports import Clock, Ids
-from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.store import Conflict, Find, Reader, Store, Transaction
 
 
@@ -23,21 +23,24 @@ class Devices:
     clock: Clock
     ids: Ids
     recorder: Recorder
+    outbox: Outbox
 
     def register(self, user_id: str, *, token: str, platform: Platform, actor: Actor) -> None:
         """Send this borrower's push messages to the device with this token too, and nobody else's any more.
 
-        Registering again is harmless. Beyond `MOST_DEVICES` the device registered longest ago is dropped.
+        Registering again is harmless. Beyond `MOST_DEVICES` the device registered longest ago is dropped. Who has
+        a device already hears of a further one, as it may be a stranger's.
         """
 
-        def work(tx: Transaction) -> None:
-            self._register(tx, user_id, token, platform, actor)
+        def work(tx: Transaction) -> tuple[Event, ...]:
+            return self._register(tx, user_id, token, platform, actor)
 
         try:
-            self.store.transact(work)
+            events = self.store.transact(work)
         except Conflict:
             # Another request brought the same token at the same time; now it is there to be found.
-            self.store.transact(work)
+            events = self.store.transact(work)
+        self.outbox.publish(*events)
 
     def drop(self, device: Device, *, actor: Actor) -> None:
         """Forget the token of a device that has it no longer, unless another was registered since."""
@@ -53,7 +56,9 @@ class Devices:
 
         self.store.transact(work)
 
-    def _register(self, tx: Transaction, user_id: str, token: str, platform: Platform, actor: Actor) -> None:
+    def _register(
+        self, tx: Transaction, user_id: str, token: str, platform: Platform, actor: Actor
+    ) -> tuple[Event, ...]:
         known(tx, user_id)
         places = _places(tx, user_id)
         holder = next(iter(tx.find(Find(kind=Device, where={"token": token}, limit=1)).items), None)
@@ -76,8 +81,15 @@ class Devices:
             tx.insert(device)
         else:
             tx.update(device)
-        if mine is None:  # An app registers at every start; only a device that is new is worth a record.
-            self._audit(tx, previous, device, "device-registered", actor)
+        if mine is not None:  # An app registers at every start; only a device that is new is worth a record.
+            return ()
+        self._audit(tx, previous, device, "device-registered", actor)
+        if all(one.token is None for one in places):
+            return ()
+        told = self.recorder.event(
+            tx, "account-changed", subject=user_id, actor=actor, change="new-device", device=platform
+        )
+        return (told,)
 
     def _audit(self, tx: Transaction, previous: AuditRecord | None, device: Device, action: str, actor: Actor) -> None:
         self.recorder.audit(

@@ -8,14 +8,13 @@ from typing import TypeVar
 
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
-from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.collecting import Collecting
+from pinjam.services.delivering import Delivering, waiting_since
 from pinjam.services.disbursing import Disbursing
 from pinjam.services.errors import Denied
-from pinjam.services.notifying import Notifying
 from pinjam.services.ports import Clock, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.refunding import Refunding
@@ -33,6 +32,8 @@ RELAY_AFTER = timedelta(seconds=5)
 ASK_AFTER = timedelta(minutes=15)
 """A younger payment's notification is still to be expected."""
 RETRY_PAYOUT_AFTER = timedelta(minutes=15)
+RESUME_AFTER = timedelta(minutes=5)
+"""What is due for less is still being brought by its task."""
 
 MILESTONES: tuple[tuple[int, str], ...] = (
     (-3, "upcoming"),
@@ -66,7 +67,7 @@ class Servicing:
     collecting: Collecting
     disbursing: Disbursing
     refunding: Refunding
-    notifying: Notifying
+    delivering: Delivering
     clock: Clock
     recorder: Recorder
     outbox: Outbox
@@ -209,14 +210,13 @@ class Servicing:
         )
         return (event,)
 
-    def _resume_messages(self, swept: Swept, _: Actor) -> None:
-        """Messages that waited for the hour at which they may go out."""
-        now = self.clock.now() + timedelta(microseconds=1)  # `below` leaves its bound out.
-        for waiting in self._each(Find(kind=Notification, order="waiting_until", below=now, limit=BATCH)):
+    def _resume_messages(self, swept: Swept, actor: Actor) -> None:
+        """Messages whose task was lost, or whose sender died."""
+        for waiting in self._each(waiting_since(self.clock.now() - RESUME_AFTER)):
             try:
-                self.notifying.resume(waiting.id)
+                self.delivering.schedule(waiting, actor.request_id, anew=True)
                 swept.messages_resumed += 1
-            except (Unavailable, Contention) as fault:
+            except Unavailable as fault:
                 swept.faults += 1
                 log.warning("message-resume-failed", extra={"notification": waiting.id, "fault": str(fault)})
 

@@ -15,4 +15,5 @@ SUBSCRIPTIONS: Mapping[Topic, tuple[str, ...]] = {
     "payment-reversed": ("notify",),
     "loan-settled": ("notify",),
     "instalment-reminder": ("notify",),
+    "account-changed": ("notify",),
 }

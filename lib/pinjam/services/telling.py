@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import cast
 
+from pinjam.domain.calendar import JAKARTA
+from pinjam.domain.history import RUNNING
 from pinjam.domain.loan import Loan
 from pinjam.domain.money import format_rupiah
 from pinjam.domain.notification import Channel
@@ -13,6 +15,7 @@ from pinjam.domain.reasons import reason_text
 from pinjam.domain.repayment import bill
 from pinjam.domain.trail import Event
 from pinjam.domain.user import Locale, User
+from pinjam.services.borrowers import loans_of
 from pinjam.services.store import Reader
 from pinjam.wording import load
 from pinjam.wording.letters import Letter, letter
@@ -20,6 +23,11 @@ from pinjam.wording.letters import Letter, letter
 MONTHS: Mapping[Locale, tuple[str, ...]] = {
     "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+}
+
+PLATFORMS: Mapping[Locale, Mapping[str, str]] = {
+    "id": {"android": "ponsel Android", "ios": "iPhone atau iPad", "web": "peramban web"},
+    "en": {"android": "Android phone", "ios": "iPhone or iPad", "web": "web browser"},
 }
 
 DECISION_KINDS = {
@@ -41,6 +49,8 @@ class Tale:
     parameters: tuple[str, ...]
     channels: tuple[Channel, ...]
     mandatory: bool
+    marketing: bool
+    """Whether it is told only to those who consented."""
     email: Letter
     data: Mapping[str, str]
     with_contract: bool = False
@@ -49,17 +59,12 @@ class Tale:
 
 def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None:
     """What to tell the borrower of this event; None if its subject is gone, or no longer worth telling."""
-    facts: dict[str, str] = {"name": user.full_name}
-    data: dict[str, str] = {}
-    if event.topic == "user-verified":
-        facts["reasons"] = _reasons(user.kyc.reasons, user.locale)
-        return _tell(f"identity-{event.data['status']}", user.locale, facts, data)
+    if event.topic in ("user-verified", "account-changed"):
+        return _of_account(event, user)
     loan = tx.get(Loan, str(event.data.get("loan_id", event.subject)))
-    if loan is None:
+    if loan is None or _is_past(tx, event, loan):
         return None
-    data["loan_id"] = loan.id
-    if event.topic == "instalment-reminder" and event.data["due_date"] != _due_on(loan):
-        return None  # Paid since: a reminder that comes late must not ask for the next instalment, or for nothing.
+    facts, data = {"name": user.full_name}, {"loan_id": loan.id}
     facts |= _loan_facts(loan, user.locale, today)
     if loan.contract is not None:
         facts["number"] = loan.contract.number
@@ -76,9 +81,39 @@ def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None
     return _tell(kind, user.locale, facts, data)
 
 
+def _of_account(event: Event, user: User) -> Tale:
+    facts = {"name": user.full_name}
+    if event.topic == "user-verified":
+        facts["reasons"] = _reasons(user.kyc.reasons, user.locale)
+        return _tell(f"identity-{event.data['status']}", user.locale, facts, {})
+    facts |= {"device": _device(event, user.locale), "when": moment(event.occurred_at, user.locale)}
+    return _tell(f"security-{event.data['change']}", user.locale, facts, {})
+
+
+def _is_past(tx: Reader, event: Event, loan: Loan) -> bool:
+    """Whether what was to be told has been overtaken."""
+    if event.topic == "instalment-reminder":
+        # A reminder that comes late must not ask for the next instalment, or for nothing.
+        return event.data["due_date"] != _due_on(loan)
+    # Who borrows again already needs no invitation.
+    return event.topic == "loan-invitation" and any(one.status in RUNNING for one in loans_of(tx, loan.user_id))
+
+
 def day(on: date, locale: Locale) -> str:
     """A date as people write it, e.g. 22 Nov 2026; in letters that a text message can carry."""
     return f"{on.day} {MONTHS[locale][on.month - 1]} {on.year}"
+
+
+def moment(at: datetime, locale: Locale) -> str:
+    """An instant as people in Jakarta write it, e.g. 22 Nov 2026 13.05 WIB."""
+    local = at.astimezone(JAKARTA)
+    return f"{day(local.date(), locale)} {local:%H.%M} WIB"
+
+
+def _device(event: Event, locale: Locale) -> str:
+    """The device as its owner named it, or its kind."""
+    named = str(event.data.get("device") or "")
+    return PLATFORMS[locale].get(named, named)
 
 
 def _due_on(loan: Loan) -> str | None:
@@ -144,6 +179,7 @@ def _tell(kind: str, locale: Locale, facts: Mapping[str, str], data: Mapping[str
         parameters=tuple(facts[name] for name in cast("list[str]", entry["parameters"])),
         channels=tuple(cast("list[Channel]", entry["channels"])),
         mandatory=mandatory,
+        marketing=bool(entry.get("marketing")),
         email=letter(locale, name=facts["name"], title=title, body=body, facts=block, mandatory=mandatory),
         data=data,
         with_contract=entry.get("attach") == "contract",

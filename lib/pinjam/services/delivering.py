@@ -1,0 +1,301 @@
+"""Each channel's copy of a notification, brought to its provider by a task of its own."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import get_args
+
+from pinjam.domain.contact import HORIZON_DAYS, WINDOWS, Window, local_instant, may_contact, next_window
+from pinjam.domain.notification import FALL_BACK, Channel, Delivery, Notification
+from pinjam.domain.preferences import Preferences, channels_for
+from pinjam.domain.task import MOST_TRIES, Task, pause_after
+from pinjam.domain.trail import Event
+from pinjam.domain.user import User
+from pinjam.services.borrowers import known
+from pinjam.services.contracts import Contracts
+from pinjam.services.devices import Devices, devices_of
+from pinjam.services.ports import (
+    AddressGone,
+    Attachment,
+    Clock,
+    Holidays,
+    Message,
+    Messenger,
+    Refused,
+    Tasks,
+    Unavailable,
+)
+from pinjam.services.recording import Actor
+from pinjam.services.store import Find, Reader, Store, Transaction
+from pinjam.services.telling import Tale, tale_of
+
+log = logging.getLogger(__name__)
+
+FUNCTION = "notify"
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+LEASE = timedelta(minutes=2)
+"""A worker that has not reported by then has died; longer than any provider's timeout."""
+BATCH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What one event comes to: the words, for whom, where, and on whose behalf."""
+
+    user: User
+    tale: Tale
+    channels: tuple[Channel, ...]
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """Sends messages, one channel at a time. `chance` (0 to 1) spreads the tries of what failed together."""
+
+    store: Store
+    messengers: Mapping[Channel, Messenger]
+    contracts: Contracts
+    clock: Clock
+    devices: Devices
+    holidays: Holidays
+    tasks: Tasks
+    chance: Callable[[], float]
+
+    def telling(self, tx: Reader, event: Event) -> Telling | None:
+        """What an event comes to by now; None if it is not, or no longer, to be told."""
+        user = known(tx, str(event.data.get("user_id", event.subject)))
+        tale = tale_of(tx, event, user, today=self.clock.today())
+        preferences = tx.get(Preferences, user.id)
+        if tale is None or (tale.marketing and not (preferences and preferences.marketing)):
+            return None
+        chosen = channels_for(tale.channels, preferences, mandatory=tale.mandatory)
+        reachable = tuple(
+            channel
+            for channel in chosen
+            if channel in self.messengers and (channel != "push" or devices_of(tx, user.id))
+        )
+        return Telling(user=user, tale=tale, channels=reachable, actor=Actor(id=FUNCTION, request_id=event.request_id))
+
+    def schedule(
+        self,
+        notification: Notification,
+        request_id: str,
+        *,
+        channels: Collection[Channel] = CHANNELS,
+        anew: bool = False,
+    ) -> None:
+        """Have each open delivery brought to `deliver` when it is time; once, however often it is asked.
+
+        With `anew`, even if a task for it was there: for what a lost task left behind. Unavailable if that is not
+        safely kept.
+        """
+        now = self.clock.now()
+        self.tasks.schedule(
+            *(
+                _task(notification, one, now if anew else one.not_before or now, request_id)
+                for one in notification.open_deliveries
+                if one.channel in channels
+            )
+        )
+
+    def deliver(self, due: Event) -> None:
+        """Send what a task brings: one notification on one channel.
+
+        A provider that gives no answer is asked again after a pause that grows, `MOST_TRIES` times in all; one that
+        refuses is not asked again. A message given up goes to the channel that stands in for its own, if there is
+        one and the borrower hears on it. Messages with a window wait for it, and then say what is true by then.
+        Unavailable while somebody else sends the same.
+        """
+        channel = _channel(due)
+        telling = self.store.read(lambda tx: self._telling_of(tx, due.subject))
+        if telling is None:
+            self._drop(due.subject)
+            return
+        leased = self.store.transact(lambda tx: self._lease(tx, due.subject, channel, telling.user))
+        delivery = leased.delivery(channel)
+        if delivery is not None and delivery.status == "sending":
+            leased = self._try(leased, delivery, telling)
+        self.schedule(leased, due.request_id, channels=(channel, FALL_BACK.get(channel, channel)))
+
+    def _telling_of(self, tx: Reader, notification_id: str) -> Telling | None:
+        event = tx.get(Event, f"evt_{notification_id.partition('_')[2]}")
+        return self.telling(tx, event) if event else None
+
+    def _lease(self, tx: Transaction, notification_id: str, channel: Channel, user: User) -> Notification:
+        """The notification, its delivery marked as being sent by us; as it is when that is over, or must wait."""
+        notification, now = _found(tx, notification_id), self.clock.now()
+        delivery = notification.delivery(channel)
+        if delivery is None or delivery.is_over:
+            return notification
+        if delivery.is_leased(now):
+            raise Unavailable(channel, f"{notification.id} is being sent")
+        if delivery.status == "pending" and delivery.not_before is not None and delivery.not_before > now:
+            return notification
+        window = WINDOWS.get(notification.kind)
+        opens = now if window is None else self._opens(tx, notification, window, user, now)
+        after = notification.with_deliveries(delivery.waiting(opens) if opens > now else delivery.begun(now + LEASE))
+        tx.update(after)
+        return after
+
+    def _try(self, notification: Notification, delivery: Delivery, telling: Telling) -> Notification:
+        seen = {"notification": notification.id, "channel": delivery.channel, "attempts": delivery.attempts}
+        try:
+            provider_id = self._send(notification, delivery.channel, telling)
+        except Unavailable as fault:
+            log.warning("delivery-failed", extra={**seen, "fault": str(fault)})
+            if delivery.attempts >= MOST_TRIES:
+                return self._give_up(notification.id, delivery, str(fault), telling)
+            pause = max(pause_after(delivery.attempts, self.chance()), timedelta(seconds=fault.retry_after_s))
+            again = replace(delivery, error=str(fault)).waiting(self.clock.now() + pause)
+            return self._report(notification.id, delivery, lambda there: there.with_deliveries(again))
+        except Refused as refusal:
+            return self._give_up(notification.id, delivery, f"{refusal.service}: {refusal.code}", telling)
+        done = delivery.sent(provider_id, self.clock.now())
+        return self._report(notification.id, delivery, lambda there: there.with_deliveries(done))
+
+    def _give_up(self, notification_id: str, delivery: Delivery, reason: str, telling: Telling) -> Notification:
+        log.error(
+            "delivery-given-up",
+            extra={"notification": notification_id, "channel": delivery.channel, "reason": reason},
+        )
+        now = self.clock.now()
+        falls_back = self._stands_in(delivery.channel, telling)
+        return self._report(
+            notification_id, delivery, lambda there: there.given_up(delivery, reason, now, fall_back=falls_back)
+        )
+
+    def _stands_in(self, channel: Channel, telling: Telling) -> bool:
+        """Whether another channel takes the message when this one has failed: it is there, and not unwanted."""
+        instead = FALL_BACK.get(channel)
+        if instead is None or instead not in self.messengers:
+            return False
+        preferences = self.store.read(lambda tx: tx.get(Preferences, telling.user.id))
+        return preferences is None or preferences.wants(instead)
+
+    def _report(
+        self, notification_id: str, leased: Delivery, outcome: Callable[[Notification], Notification]
+    ) -> Notification:
+        """Write down how it went, unless the channel has told more of it meanwhile."""
+
+        def work(tx: Transaction) -> Notification:
+            notification = _found(tx, notification_id)
+            there = notification.delivery(leased.channel)
+            if there is None or there.is_over or there.attempts != leased.attempts:
+                return notification
+            after = outcome(notification)
+            tx.update(after)
+            return after
+
+        return self.store.transact(work)
+
+    def _send(self, notification: Notification, channel: Channel, telling: Telling) -> str:
+        """The provider's id for the message; for push, those of all devices that took it."""
+        message = _message(notification, channel, telling, self._attachments(channel, telling))
+        if channel != "push":
+            return self.messengers[channel].send(message)
+        sent: list[str] = []
+        refusal, fault = Refused("push", "no-device"), None
+        for device in self.store.read(lambda tx: devices_of(tx, telling.user.id)):
+            try:
+                sent.append(self.messengers[channel].send(replace(message, to=device.token or "")))
+            except AddressGone as gone:
+                refusal = gone
+                self.devices.drop(device, actor=telling.actor)
+            except Refused as refused:
+                refusal = refused
+            except Unavailable as unanswered:
+                fault = unanswered
+        if fault is not None:
+            raise fault  # All are tried again; a device shows a repeat in the place of the first.
+        if not sent:
+            raise refusal
+        return " ".join(sent)
+
+    def _attachments(self, channel: Channel, telling: Telling) -> tuple[Attachment, ...]:
+        """What goes along: made only now, so that a message which is not sent costs no paper."""
+        if channel != "email" or not telling.tale.with_contract:
+            return ()
+        return (self.contracts.accepted(telling.user.id, telling.tale.data["loan_id"]),)
+
+    def _opens(self, tx: Reader, notification: Notification, window: Window, user: User, now: datetime) -> datetime:
+        """When one more message under this window may go out to this borrower: now, or later."""
+        province = user.nik_masked[:2]
+        today = local_instant(now, province).date()
+        page = tx.find(Find(kind=Notification, where={"user_id": user.id}, descending=True, limit=BATCH))
+        sent = sum(
+            (delivery.status == "sending" and delivery.is_leased(now))
+            or (delivery.sent_at is not None and local_instant(delivery.sent_at, province).date() == today)
+            for one in {each.id: each for each in (*page.items, notification)}.values()
+            if WINDOWS.get(one.kind) is window
+            for delivery in one.deliveries
+        )
+        holidays = self.holidays.between(today, today + timedelta(days=HORIZON_DAYS))
+        if may_contact(now, province, holidays, sent, window=window):
+            return now
+        return next_window(now, province, holidays, sent, window=window)
+
+    def _drop(self, notification_id: str) -> None:
+        """Give up what waits of a notification that is no longer true, as when the debt was paid meanwhile."""
+
+        def work(tx: Transaction) -> None:
+            notification = tx.get(Notification, notification_id)
+            if notification is None:
+                return
+            idle = (one for one in notification.open_deliveries if not one.is_leased(self.clock.now()))
+            tx.update(notification.with_deliveries(*(one.failed("no longer true") for one in idle)))
+
+        self.store.transact(work)
+
+
+def waiting_since(before: datetime) -> Find[Notification]:
+    """The notifications of which something was due before then and is neither sent nor given up."""
+    return Find(kind=Notification, order="waiting_until", below=before, limit=BATCH)
+
+
+def _found(tx: Reader, notification_id: str) -> Notification:
+    notification = tx.get(Notification, notification_id)
+    if notification is None:
+        raise LookupError(notification_id)
+    return notification
+
+
+def _task(notification: Notification, delivery: Delivery, due_at: datetime, request_id: str) -> Task:
+    """The task of one delivery's next try. Its id tells that try from all others."""
+    event = Event(
+        id=f"evt_{notification.id.partition('_')[2]}",
+        topic="delivery-due",
+        subject=notification.id,
+        data={"user_id": notification.user_id, "channel": delivery.channel},
+        request_id=request_id,
+        occurred_at=notification.created_at,
+    )
+    return Task(
+        id=f"{notification.id}-{delivery.channel}-{int(due_at.timestamp() * 1_000_000)}",
+        queue=delivery.channel,
+        function=FUNCTION,
+        due_at=due_at,
+        event=event,
+    )
+
+
+def _channel(due: Event) -> Channel:
+    return next(channel for channel in CHANNELS if channel == due.data["channel"])
+
+
+def _message(
+    notification: Notification, channel: Channel, telling: Telling, attachments: tuple[Attachment, ...]
+) -> Message:
+    user, tale = telling.user, telling.tale
+    return Message(
+        id=f"{notification.id}-{channel}",
+        to=user.email if channel == "email" else user.phone,
+        kind=tale.kind,  # Where it waited for its hour, what is true now.
+        locale=user.locale,
+        subject=tale.title,
+        body=tale.email.text if channel == "email" else tale.sms if channel == "sms" else tale.body,
+        html=tale.email.html if channel == "email" else None,
+        parameters=tale.parameters,
+        data=tale.data,
+        attachments=attachments,
+    )
