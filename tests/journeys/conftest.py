@@ -63,8 +63,9 @@ def system(shared_system: LocalSystem) -> Iterator[LocalSystem]:
     with sandbox.faults._state.transaction() as cursor:
         cursor.execute("DELETE FROM faults")
     sandbox._clock.set(local_date(datetime.now(UTC)))
-    assert shared_system.broker.wait_until_quiet(WAIT_S)
+    assert shared_system.wait_until_quiet(WAIT_S)
     assert shared_system.broker.dead_letters() == []
+    assert shared_system.tasks.dead_letters() == []
 
 
 @pytest.fixture

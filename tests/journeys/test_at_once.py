@@ -44,7 +44,7 @@ def test_twenty_applications_under_one_key_make_one_loan(walker: Walker, system:
     assert all(reply.headers["Idempotent-Replayed"] == "true" for reply in answered if reply is not first[0])
     assert len(walker.call("GET", "/api/loans").expect(200)["loans"]) == 1
     assert walker.decided(first[0].body["loan"]["id"])["status"] == "approved"
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     kinds = Counter(one["kind"] for one in walker.told("loan-approved"))
     assert kinds == {"identity-verified": 1, "application-received": 1, "loan-approved": 1}
 
@@ -76,7 +76,7 @@ def test_twenty_notifications_of_one_payment_settle_it_once(
     assert after["outstanding"] == before["outstanding"] - payment["amount"]
     assert [row["paid"] for row in after["schedule"]] == [payment["amount"], 0, 0, 0, 0, 0]
 
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     assert Counter(one["kind"] for one in walker.told("payment-received"))["payment-received"] == 1
     subjects = Counter(one["subject"] for one in road.inbox(walker.person.email))
     assert subjects["Pembayaran Anda kami terima"] == 1
@@ -105,7 +105,7 @@ def test_twenty_acceptances_under_twenty_keys_bind_once_and_pay_out_once(
     replies = at_once(20, lambda number: walker.accept(loan_id, key=f"key-{number}"))
     assert outcomes(replies) == {(200, None): 1, (409, "no-offer"): 19}
     assert walker.disbursed(loan_id)["status"] == "active"
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     paid = rows(
         system,
         "SELECT p.amount, p.status FROM local_sandbox.payouts p JOIN loans l ON l.payout_id = p.idempotency_key"
@@ -173,11 +173,11 @@ def test_an_event_delivered_ten_times_at_once_decides_and_tells_once(
 ) -> None:
     loan_id = walker.become_approved()
     submitted, decided = (event_of(system, topic, loan_id) for topic in ("loan-submitted", "loan-decided"))
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     before = walker.loan(loan_id).expect(200)
     statuses = at_once(10, lambda _: push("decide_loan", submitted)) + at_once(10, lambda _: push("notify", decided))
     assert set(statuses) == {200}
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     assert walker.loan(loan_id).expect(200) == before
     assert Counter(one["kind"] for one in walker.told("loan-approved"))["loan-approved"] == 1
     assert len(road.inbox(walker.person.phone_e164, channel="sms")) == 1
@@ -192,7 +192,7 @@ def test_an_event_published_ten_times_before_anybody_heard_it_has_one_effect(
     submitted = event_of(system, "loan-submitted", application["id"])
     system.broker.publish("loan-submitted", [OutgoingMessage(data=data_of(submitted), attributes={})] * 10)
     assert walker.decided(application["id"])["status"] == "approved"
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     decisions = rows(
         system, "SELECT count(*) FROM audit_log WHERE subject = %s AND action = 'loan-decided'", application["id"]
     )

@@ -53,7 +53,7 @@ def loan_id(walker: Walker, system: LocalSystem) -> str:
     gone = walker.repay(loan_id, key="one")
     walker.repay(loan_id, kind="partial", amount=700_000, key="two")
     walker.road.pay_at_bank(gone["id"], status="refund").expect(200)
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     return loan_id
 
 

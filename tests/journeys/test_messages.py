@@ -32,7 +32,10 @@ def test_a_borrower_hears_on_chosen_channels_and_reads(walker: Walker, road: Roa
     walker.checked()
     walker.change(monthly_income=9_000_000, other_instalments=0).expect(200)
     walker.decided(walker.apply(3_000_000, 6, key="apply").expect(202)["loan"]["id"])
-    told = {one["kind"]: one for one in walker.told("identity-verified", "application-received", "loan-approved")}
+    told = {
+        one["kind"]: one
+        for one in walker.told("security-new-device", "identity-verified", "application-received", "loan-approved")
+    }
     reached = {
         kind: [(one["channel"], one["status"]) for one in each["deliveries"]] for kind, each in sorted(told.items())
     }
@@ -40,20 +43,22 @@ def test_a_borrower_hears_on_chosen_channels_and_reads(walker: Walker, road: Roa
         "application-received": [],
         "identity-verified": [("email", "sent"), ("push", "sent")],
         "loan-approved": [("email", "sent"), ("sms", "sent"), ("push", "sent")],
+        "security-new-device": [("email", "sent"), ("push", "sent")],
     }
     pushed = road.inbox(mine, channel="push")
     assert [(one["subject"], one["body"]) for one in pushed] == [
-        (told[kind]["title"], told[kind]["body"]) for kind in ("loan-approved", "identity-verified")
+        (told[kind]["title"], told[kind]["body"])
+        for kind in ("loan-approved", "identity-verified", "security-new-device")
     ]
     page = road.call("GET", "/sandbox/inbox", query={"to": walker.person.email}, headers={"Accept": "text/html"})
     assert page.status == 200
     assert "Pinjaman Anda disetujui" in page.content.decode()
-    assert page.content.count(b"<iframe") == 2
+    assert page.content.count(b"<iframe") == 3
 
     first = told["loan-approved"]["id"]
     for _ in range(2):
         walker.call("POST", f"/api/notifications/{first}/read").expect(204)
-    assert walker.notifications().expect(200)["unread_count"] == 2
+    assert walker.notifications().expect(200)["unread_count"] == 3
     assert first not in {one["id"] for one in walker.notifications(unread="true").expect(200)["notifications"]}
     for _ in range(2):
         walker.call("POST", "/api/notifications/read-all").expect(204)

@@ -158,7 +158,7 @@ def test_what_is_paid_too_much_goes_back_to_the_bank_account(
     assert walker.payment(extra["id"]).expect(200)["surplus"] == INSTALMENT
     (told,) = [one for one in walker.told("payment-surplus") if one["kind"] == "payment-surplus"]
     assert "Rp544.650" in told["body"]
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     account = walker.person.bank_account["account_number"]
     paid = rows(
         system,
@@ -249,7 +249,7 @@ def test_fifty_notifications_of_ten_payments_at_once_lose_and_make_no_money(
     for body in told:  # The gateway repeats what was not taken in.
         road.call("POST", WEBHOOK, body=body).expect(200)
 
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     payments = payments_of(system, loan_id)
     assert Counter(one.status.value for one in payments) == {"settled": 10}
     loan = walker.loan(loan_id).expect(200)

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from pinjam.domain.task import MOST_TRIES
 from pinjam.local.road import Road, Walker
 from pinjam.local.system import LocalSystem
 
@@ -82,7 +83,7 @@ def test_a_payout_provider_that_was_down_pays_once(walker: Walker, road: Road, s
     )
     road.fault("payout", "ok")
     assert walker.disbursed(loan_id)["status"] == "active"
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     assert payouts(system, walker) == [("completed", 2_970_000)]
     assert Counter(one["kind"] for one in walker.told("loan-disbursed"))["loan-disbursed"] == 1
 
@@ -93,7 +94,7 @@ def test_a_payout_that_fails_returns_the_loan_and_is_tried_again_by_the_sweep(
     loan_id = walker.become_approved()
     road.fault("payout", "reject")
     walker.accept(loan_id, key="accept").expect(200)
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     returned = walker.loan(loan_id).expect(200)
     assert (returned["status"], returned["disbursed_at"], returned["outstanding"]) == ("accepted", None, 0)
     problem(walker.start_payment(loan_id, key="pay"), 409, "loan-not-active")
@@ -112,7 +113,7 @@ def test_an_account_that_the_bank_does_not_know_is_corrected_and_paid(
     wrong = {**walker.person.bank_account, "account_number": "1234569009"}
     walker.change(bank_account=wrong).expect(200)
     walker.accept(loan_id, key="accept").expect(200)
-    assert system.broker.wait_until_quiet(WAIT_S)
+    assert system.wait_until_quiet(WAIT_S)
     assert walker.loan(loan_id).expect(200)["status"] == "accepted"
     walker.change(bank_account=walker.person.bank_account).expect(200)
     road.set_date(road.today() + timedelta(days=1)).expect(200)
@@ -121,12 +122,17 @@ def test_an_account_that_the_bank_does_not_know_is_corrected_and_paid(
     assert payouts(system, walker) == [("completed", 2_970_000)]
 
 
-def test_a_mail_server_that_was_down_delivers_once_when_it_is_back(walker: Walker, road: Road) -> None:
+def test_a_mail_server_that_was_down_delivers_once_when_it_is_back(
+    walker: Walker, road: Road, system: LocalSystem
+) -> None:
     walker.become_verified()
     walker.told("identity-verified")
     road.fault("email", "down", times=3)
     loan_id = walker.apply(3_000_000, 6, key="one").expect(202)["loan"]["id"]
     assert walker.decided(loan_id)["status"] == "approved"
+    for _ in range(4):
+        assert system.wait_until_quiet(WAIT_S)
+        road.pass_minutes(2).expect(200)
     told = {one["kind"]: one["deliveries"] for one in walker.told("application-received", "loan-approved")}
     emails = [one for kind in told.values() for one in kind if one["channel"] == "email"]
     assert {one["status"] for one in emails} == {"sent"}
@@ -156,12 +162,17 @@ def test_a_mailbox_that_refuses_has_failed_and_the_other_channels_are_served(wal
     assert len(road.inbox(walker.person.phone_e164, channel="whatsapp")) == 1
 
 
-def test_channels_that_all_fail_for_long_do_not_hold_the_loan_up(walker: Walker, road: Road) -> None:
+def test_channels_that_all_fail_for_a_day_do_not_hold_the_loan_up(
+    walker: Walker, road: Road, system: LocalSystem
+) -> None:
     loan_id = walker.become_approved()
     walker.told("loan-approved")
     for channel in ("email", "sms", "whatsapp"):
         road.fault(channel, "down")
     walker.accept(loan_id, key="accept").expect(200)
     assert walker.disbursed(loan_id)["status"] == "active"
+    for _ in range(MOST_TRIES):
+        assert system.wait_until_quiet(WAIT_S)
+        road.pass_minutes(20 * 60).expect(200)
     found = next(one for one in walker.told("loan-disbursed") if one["kind"] == "loan-disbursed")
     assert {(one["status"], one["attempts"]) for one in found["deliveries"]} == {("failed", 8)}

@@ -35,7 +35,7 @@ class Days:
     def sweep(self, days_past_due: int) -> Counter[str]:
         self.walker.road.set_date(self.due + timedelta(days=days_past_due), hour=9).expect(200)
         self.walker.road.sweep().expect(200)
-        assert self.system.broker.wait_until_quiet(WAIT_S)
+        assert self.system.wait_until_quiet(WAIT_S)
         found = self.walker.notifications(limit=100).expect(200)["notifications"]
         self.waiting = {one["status"] for each in found for one in each["deliveries"]} != {"sent"}
         return Counter(one["kind"] for one in found if one["kind"].startswith("instalment-"))

@@ -165,6 +165,10 @@ class Road:
         """The business date."""
         return date.fromisoformat(self.call("GET", "/sandbox/clock", quietly=True).expect(200)["date"])
 
+    def pass_minutes(self, minutes: int) -> Reply:
+        """Move the business time on."""
+        return self.call("POST", "/sandbox/clock", body={"advance_minutes": minutes})
+
     def set_date(self, day: date, *, hour: int | None = None) -> Reply:
         """Move the business date, perhaps to an hour in Jakarta."""
         body: Json = {"set": day.isoformat()} | ({} if hour is None else {"hour": hour})
