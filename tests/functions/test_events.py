@@ -68,6 +68,9 @@ def bring_all(functions: Functions) -> None:
         for name in SUBSCRIPTIONS[event.topic]:
             for _ in range(2):
                 assert functions.bring(name, event).status_code == 200
+    while (task := functions.world.tasks.take_due(functions.world.clock.now())) is not None:
+        for _ in range(2):
+            assert functions.bring(task.function, task.event).status_code == 200
 
 
 @pytest.mark.parametrize("name", CONSUMERS)
