@@ -17,6 +17,10 @@ UNREGISTERED = "UNREGISTERED"
 """FCM's own code for a device token that is no longer good."""
 
 
+_LIFE = "86400s"
+"""A day. What a device that was off for longer has missed is in the list of notifications."""
+
+
 class _Answer(BaseModel):
     name: str = Field(min_length=1)
 
@@ -70,8 +74,19 @@ def _body(message: Message) -> dict[str, object]:
         "token": message.to,
         "notification": {"title": message.subject, "body": message.body},
         "data": dict(message.data or {}),
-        "android": {"priority": "high", "collapse_key": message.id, "notification": {"tag": message.id}},
-        "apns": {"headers": {"apns-priority": "10", "apns-collapse-id": message.id}},
+        "android": {
+            "priority": "high",
+            "collapse_key": message.id,
+            "ttl": _LIFE,
+            "notification": {"tag": message.id},
+        },
+        "apns": {
+            "headers": {"apns-priority": "10", "apns-collapse-id": message.id},
+            # Android's channels have a sound of their own; iOS is silent without this.
+            "payload": {"aps": {"sound": "default"}},
+        },
+        # Google's delivery reports count by it.
+        "fcm_options": {"analytics_label": message.kind},
     }
 
 

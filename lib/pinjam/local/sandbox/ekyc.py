@@ -5,6 +5,7 @@ import binascii
 import hmac
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 from flask import Blueprint, Response, jsonify, request
@@ -28,12 +29,17 @@ def _picture(value: str) -> str:
     return value
 
 
+def _day(value: str) -> str:
+    datetime.strptime(value, "%d-%m-%Y")  # noqa: DTZ007 - a birth date has no time zone
+    return value
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     nik: Annotated[str, Field(pattern=r"^\d{16}$")]
     name: Annotated[str, Field(min_length=1)]
-    birth_date: Annotated[str, Field(pattern=r"^\d\d-\d\d-\d{4}$")]
+    birth_date: Annotated[str, Field(pattern=r"^\d\d-\d\d-\d{4}$"), AfterValidator(_day)]
     email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
     phone: Annotated[str, Field(pattern=r"^628\d{7,12}$")]
     selfie_photo: Annotated[str, AfterValidator(_picture)]

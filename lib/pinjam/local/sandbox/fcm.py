@@ -1,12 +1,13 @@
 """Firebase Cloud Messaging (HTTP v1): takes push messages and puts them in the inbox."""
 
 import hmac
+import re
 import secrets
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response, jsonify, request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pinjam.local.sandbox.faults import Faults, guard
 from pinjam.local.sandbox.inbox import Inbox
@@ -14,6 +15,14 @@ from pinjam.local.sandbox.inbox import Inbox
 GONE = "unregistered"
 """A device token that begins so belongs to an app that was removed."""
 _ERROR_TYPE = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+_RESERVED = re.compile(r"from|message_type|google\..*|gcm\..*")
+"""Keys of `data` that FCM keeps for itself."""
+
+
+def _free(data: dict[str, str]) -> dict[str, str]:
+    if taken := sorted(filter(_RESERVED.fullmatch, data)):
+        raise ValueError(f"{taken[0]} is reserved")
+    return data
 
 
 class _Strict(BaseModel):
@@ -32,24 +41,39 @@ class _AndroidNotification(_Strict):
 
 class _Android(_Strict):
     collapse_key: str | None = None
-    priority: Annotated[str, Field(pattern=r"^(?:high|normal)$")] = "normal"
-    ttl: Annotated[str, Field(pattern=r"^\d+s$")] | None = None
+    priority: Literal["high", "normal", "HIGH", "NORMAL"] = "normal"
+    ttl: Annotated[str, Field(pattern=r"^\d{1,7}(?:\.\d{1,9})?s$")] | None = None
     notification: _AndroidNotification = _AndroidNotification()
 
 
+class _ApnsHeaders(_Strict):
+    priority: Annotated[Literal["1", "5", "10"] | None, Field(alias="apns-priority")] = None
+    collapse_id: Annotated[str | None, Field(alias="apns-collapse-id", max_length=64)] = None
+    expiration: Annotated[str | None, Field(alias="apns-expiration", pattern=r"^\d+$")] = None
+
+
+class _Aps(_Strict):
+    sound: str | None = None
+    badge: int | None = None
+
+
+class _ApnsPayload(_Strict):
+    aps: _Aps
+
+
 class _Apns(_Strict):
-    headers: dict[str, str] = {}
-    payload: dict[str, object] = {}
+    headers: _ApnsHeaders = _ApnsHeaders()
+    payload: _ApnsPayload | None = None
 
 
 class _Options(_Strict):
-    analytics_label: str
+    analytics_label: Annotated[str, Field(pattern=r"^[A-Za-z0-9\-_.~%]{1,50}$")]
 
 
 class _Message(_Strict):
     token: Annotated[str, Field(min_length=1)]
     notification: _Notification
-    data: dict[str, str] = {}
+    data: Annotated[dict[str, str], AfterValidator(_free)] = {}
     android: _Android = _Android()
     apns: _Apns = _Apns()
     fcm_options: _Options | None = None
@@ -76,8 +100,11 @@ def fcm(inbox: Inbox, faults: Faults, *, project: str, token: str, pause: Callab
         try:
             wanted = _Send.model_validate_json(request.get_data())
         except ValidationError as error:
-            place = ".".join(str(part) for part in error.errors()[0]["loc"])
-            return _refusal(400, "INVALID_ARGUMENT", f"Invalid value at '{place}'", "INVALID_ARGUMENT")
+            problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = ".".join(str(part) for part in problem["loc"])
+            return _refusal(
+                400, "INVALID_ARGUMENT", f"Invalid value at '{place}': {problem['msg']}", "INVALID_ARGUMENT"
+            )
         message = wanted.message
         if message.token.startswith(GONE):
             return _gone()

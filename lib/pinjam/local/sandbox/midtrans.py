@@ -7,11 +7,11 @@ import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, jsonify, request
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from pinjam.local.sandbox.faults import Faults, guard
 from pinjam.local.sandbox.orders import CannotMove, NoSuchOrder, Orders, SandboxOrder, TransactionStatus
@@ -25,6 +25,10 @@ _JAKARTA = ZoneInfo("Asia/Jakarta")
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _DEFAULT_LIFE = {"qris": timedelta(minutes=15)}
 _STATUS_CODES: Mapping[str, str] = {"pending": "201", "deny": "202", "expire": "407"}
+_CLOSED: Mapping[str, str] = {
+    "expire": "Success, transaction has expired",
+    "cancel": "Success, transaction is canceled",
+}
 
 
 class _Strict(BaseModel):
@@ -42,9 +46,33 @@ class _Expiry(_Strict):
     unit: Literal["second", "minute", "hour", "day"] = "minute"
 
 
+class _Item(_Strict):
+    id: Annotated[str, Field(max_length=50)] | None = None
+    price: int
+    quantity: Annotated[int, Field(gt=0)]
+    name: Annotated[str, Field(min_length=1, max_length=50)]
+
+
+class _Customer(_Strict):
+    first_name: Annotated[str, Field(max_length=255)] | None = None
+    last_name: Annotated[str, Field(max_length=255)] | None = None
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    phone: Annotated[str, Field(pattern=r"^[+0-9() -]{5,19}$")] | None = None
+
+
 class _Charge(_Strict):
     transaction_details: _Transaction
+    item_details: Annotated[list[_Item], Field(min_length=1)] | None = None
+    customer_details: _Customer | None = None
     custom_expiry: _Expiry | None = None
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.item_details is not None:
+            total = sum(item.price * item.quantity for item in self.item_details)
+            if total != self.transaction_details.gross_amount:
+                raise ValueError("transaction_details.gross_amount is not equal to the sum of item_details")
+        return self
 
 
 class _Bank(_Strict):
@@ -61,13 +89,13 @@ class _Permata(_Charge):
 
 
 class _BillInfo(_Strict):
-    bill_info1: Annotated[str, Field(min_length=1)]
-    bill_info2: Annotated[str, Field(min_length=1)]
+    bill_info1: Annotated[str, Field(min_length=1, max_length=10)]
+    bill_info2: Annotated[str, Field(min_length=1, max_length=30)]
 
 
 class _MandiriBill(_Charge):
     payment_type: Literal["echannel"]
-    echannel: _BillInfo
+    echannel: _BillInfo | None = None
 
 
 class _QrisTransaction(_Transaction):
@@ -104,7 +132,9 @@ def midtrans(
     guard(api, faults, "payment", pause=pause, refuse=lambda: _refusal("402", "Payment channel is not activated."))
     api.add_url_rule("/v2/charge", view_func=calls.charge, methods=["POST"])
     api.add_url_rule("/v2/<order_id>/status", view_func=calls.status)
-    api.add_url_rule("/v2/qris/<transaction_id>/qr-code", view_func=calls.qr_code)
+    for version in ("v2", "v4"):
+        path = f"/{version}/qris/<transaction_id>/qr-code"
+        api.add_url_rule(path, endpoint=f"qr-code-{version}", view_func=calls.qr_code)
     for action in ("expire", "cancel"):
         path = f"/v2/<order_id>/{action}"
         api.add_url_rule(path, endpoint=action, view_func=calls.close, methods=["POST"], defaults={"to": action})
@@ -135,11 +165,14 @@ class _Calls:
             return _refusal("400", "custom_expiry.order_time is not a time")
         if not self._orders.add(order):
             return _refusal("406", "The request could not be completed due to a conflict with its order_id")
-        return jsonify(self._details(order, "Success, transaction is created") | _actions(order))
+        return jsonify({**_details(order, _created(order)), **order.means, **_actions(order)})
 
     def status(self, order_id: str) -> Response:
         order = self._orders.find(order_id)
-        return _not_found() if order is None else jsonify(self._details(order, "Success, transaction is found"))
+        if order is None:
+            return _not_found()
+        details = _details(order, "Success, transaction is found")
+        return jsonify(details | _told(order) | _signed(order, str(details["status_code"]), self._server_key))
 
     def close(self, order_id: str, to: TransactionStatus) -> Response:
         try:
@@ -148,7 +181,7 @@ class _Calls:
             return _not_found()
         except CannotMove:
             return _refusal("412", "Transaction status cannot be updated.")
-        return jsonify(self._details(order, f"Success, transaction status is {to}"))
+        return jsonify(_details(order, _CLOSED[to]) | _told(order))
 
     def qr_code(self, transaction_id: str) -> Response:
         order = self._orders.find_transaction(transaction_id)
@@ -157,16 +190,15 @@ class _Calls:
         # The real one is a picture; what it says is all that a machine needs.
         return Response(str(order.means["qr_string"]), mimetype="text/plain")
 
-    def _details(self, order: SandboxOrder, message: str) -> dict[str, object]:
-        return _details(order, message, self._server_key)
-
 
 def notification(order: SandboxOrder, server_key: str) -> dict[str, object]:
     """The body of the HTTP notification that tells of the order as it stands."""
-    body = _details(order, "midtrans payment notification", server_key)
+    body = _details(order, "midtrans payment notification") | _told(order)
     # Where the status answer says 407 for an expired order, notifications say 202.
     code = "202" if order.status == "expire" else str(body["status_code"])
-    return {**body, "status_code": code, "signature_key": _signature(order, code, server_key)}
+    if order.payment_type == "bank_transfer":
+        body["payment_amounts"] = []
+    return {**body, "status_code": code, **_signed(order, code, server_key)}
 
 
 def _order(charge: _BankTransfer | _Permata | _MandiriBill | _Qris, now: datetime) -> SandboxOrder:
@@ -206,10 +238,20 @@ def _order(charge: _BankTransfer | _Permata | _MandiriBill | _Qris, now: datetim
     )
 
 
-def _details(order: SandboxOrder, message: str, server_key: str) -> dict[str, object]:
-    code = _STATUS_CODES.get(order.status, "200")
+def _created(order: SandboxOrder) -> str:
+    if order.payment_type == "qris":
+        return "QRIS transaction is created"
+    if order.bank == "mandiri":
+        return "OK, Mandiri Bill transaction is successful"
+    if order.bank == "permata":
+        return "Success, PERMATA VA transaction is successful"
+    return "Success, Bank Transfer transaction is created"
+
+
+def _details(order: SandboxOrder, message: str) -> dict[str, object]:
+    """What every answer and notification says of an order."""
     details: dict[str, object] = {
-        "status_code": code,
+        "status_code": _STATUS_CODES.get(order.status, "200"),
         "status_message": message,
         "transaction_id": order.transaction_id,
         "order_id": order.order_id,
@@ -220,9 +262,6 @@ def _details(order: SandboxOrder, message: str, server_key: str) -> dict[str, ob
         "transaction_time": _local(order.created_at),
         "transaction_status": order.status,
         "fraud_status": "deny" if order.status == "deny" else "accept",
-        "expiry_time": _local(order.expires_at),
-        "signature_key": _signature(order, code, server_key),
-        **order.means,
     }
     if order.settled_at is not None:
         details["settlement_time"] = _local(order.settled_at)
@@ -231,11 +270,24 @@ def _details(order: SandboxOrder, message: str, server_key: str) -> dict[str, ob
     return details
 
 
+def _told(order: SandboxOrder) -> dict[str, object]:
+    """How the order is paid, as told after it was made: no more what is in a QR code, but whose it was."""
+    told = {name: value for name, value in order.means.items() if name != "qr_string"}
+    if order.payment_type == "qris" and order.settled_at is not None:
+        told |= {"issuer": order.means["acquirer"], "transaction_type": "on-us"}
+    return told
+
+
 def _actions(order: SandboxOrder) -> dict[str, object]:
     if order.payment_type != "qris":
         return {}
-    url = f"{request.root_url.rstrip('/')}{request.path.removesuffix('/charge')}/qris/{order.transaction_id}/qr-code"
-    return {"actions": [{"name": "generate-qr-code", "method": "GET", "url": url}]}
+    root = f"{request.root_url.rstrip('/')}{request.path.removesuffix('/v2/charge')}"
+    return {
+        "actions": [
+            {"name": name, "method": "GET", "url": f"{root}/{version}/qris/{order.transaction_id}/qr-code"}
+            for name, version in (("generate-qr-code", "v2"), ("generate-qr-code-v2", "v4"))
+        ]
+    }
 
 
 def _gross(order: SandboxOrder) -> str:
@@ -246,8 +298,9 @@ def _local(instant: datetime) -> str:
     return instant.astimezone(_JAKARTA).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _signature(order: SandboxOrder, status_code: str, server_key: str) -> str:
-    return hashlib.sha512(f"{order.order_id}{status_code}{_gross(order)}{server_key}".encode()).hexdigest()
+def _signed(order: SandboxOrder, status_code: str, server_key: str) -> dict[str, object]:
+    covered = f"{order.order_id}{status_code}{_gross(order)}{server_key}"
+    return {"signature_key": hashlib.sha512(covered.encode()).hexdigest()}
 
 
 def _not_found() -> Response:
