@@ -20,11 +20,13 @@ from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Method
 from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile
 from pinjam.local.sandbox.controls import NO_ANSWER
+from pinjam.local.sandbox.faults import Mode
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials, Sandbox
 from pinjam.local.servers import WsgiServer
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+WELL = {"mode": "ok", "times": None, "percent": None}
 
 
 @dataclass
@@ -92,6 +94,7 @@ def start(
                 sweep_url=lambda: app.url,
                 objects=objects,
                 slow_s=30,
+                seed=1,
                 schema=sandbox_schema,
             )
             servers = running.enter_context(SandboxServers(made))
@@ -221,7 +224,7 @@ def test_orders_messages_and_faults_are_there_after_a_restart(start: Start) -> N
     assert order is not None
     assert order.transaction_id == transaction_id
     assert [entry["body"] for entry in after.calls.get("/sandbox/inbox").json()] == ["kode 1234"]
-    assert after.calls.get("/sandbox/faults").json()["sms"] == {"mode": "down", "times": 2}
+    assert after.calls.get("/sandbox/faults").json()["sms"] == {"mode": "down", "times": 2, "percent": None}
     assert after.calls.get("/sandbox/clock").json() == {"date": "2026-11-27"}
 
 
@@ -312,21 +315,48 @@ def test_the_clock_can_be_set_to_an_hour(world: World, tmp_path: Path) -> None:
 
 def test_a_fault_lasts_for_so_many_calls(world: World) -> None:
     answer = world.calls.post("/sandbox/faults", json={"provider": "payment", "mode": "down", "times": 2})
-    assert answer.json() == {"provider": "payment", "mode": "down", "times": 2}
+    assert answer.json() == {"provider": "payment", "mode": "down", "times": 2, "percent": None}
     stranger = httpx.get(f"{world.servers.midtrans_url}/v2/x/status", auth=("x", ""), trust_env=False)
     assert stranger.status_code == 401, "a caller without the key meets no fault"
-    assert world.calls.get("/sandbox/faults").json()["payment"] == {"mode": "down", "times": 2}
+    assert world.calls.get("/sandbox/faults").json()["payment"] == {"mode": "down", "times": 2, "percent": None}
     world.servers.sandbox.faults.take("payment")
-    assert world.calls.get("/sandbox/faults").json()["payment"] == {"mode": "down", "times": 1}
+    assert world.calls.get("/sandbox/faults").json()["payment"] == {"mode": "down", "times": 1, "percent": None}
     world.servers.sandbox.faults.take("payment")
-    assert world.calls.get("/sandbox/faults").json()["payment"] == {"mode": "ok", "times": None}
+    assert world.calls.get("/sandbox/faults").json()["payment"] == WELL
     assert world.status() is None
 
 
 def test_every_provider_has_a_fault_switch(world: World) -> None:
     shown = world.calls.get("/sandbox/faults").json()
     assert set(shown) == {"ekyc", "payment", "payout", "email", "sms", "whatsapp", "push"}
-    assert all(fault == {"mode": "ok", "times": None} for fault in shown.values())
+    assert all(fault == WELL for fault in shown.values())
+
+
+def met(world: World, calls: int) -> list[Mode]:
+    return [world.servers.sandbox.faults.take("push") for _ in range(calls)]
+
+
+def test_a_share_of_the_calls_meets_the_fault_by_a_chance_that_can_be_repeated(start: Start) -> None:
+    seen = []
+    for _ in range(2):
+        world = start()
+        body = {"provider": "push", "mode": "down", "percent": 30}
+        assert world.calls.post("/sandbox/faults", json=body).json() == {**body, "times": None}
+        seen.append(met(world, 100))
+    assert seen[0] == seen[1]
+    assert set(seen[0]) == {"ok", "down"}
+    assert 20 <= seen[0].count("down") <= 40, "the share that the seed of these tests gives"
+    world.calls.post("/sandbox/faults", json={"provider": "push", "mode": "slow", "percent": 100})
+    assert met(world, 20) == ["slow"] * 20
+
+
+def test_times_counts_the_calls_that_chance_spares_too(world: World) -> None:
+    world.calls.post("/sandbox/faults", json={"provider": "push", "mode": "down", "times": 10, "percent": 50})
+    first = met(world, 10)
+    assert world.calls.get("/sandbox/faults").json()["push"] == WELL
+    assert set(first) == {"ok", "down"}
+    world.calls.post("/sandbox/faults", json={"provider": "push", "mode": "down"})
+    assert met(world, 20) == ["down"] * 20, "a fault without a share is everybody's again"
 
 
 @pytest.mark.parametrize(
@@ -337,6 +367,10 @@ def test_every_provider_has_a_fault_switch(world: World) -> None:
         ({"provider": "sms"}, "mode"),
         ({"provider": "sms", "mode": "down", "times": 0}, "times"),
         ({"provider": "sms", "mode": "down", "times": "2"}, "times"),
+        *(
+            ({"provider": "sms", "mode": "down", "percent": wrong}, "percent")
+            for wrong in (0, 101, -1, 2.5, "30", True)
+        ),
         ({"provider": "sms", "mode": "down", "color": "red"}, "color"),
     ],
     ids=str,

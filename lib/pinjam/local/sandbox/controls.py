@@ -41,6 +41,7 @@ class _Fault(_Strict):
     provider: Provider
     mode: Mode
     times: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = None
+    percent: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
 
 
 class _Clock(_Strict):
@@ -136,7 +137,7 @@ class _Controls:
 
     def set_fault(self) -> Response:
         wanted = _body(_Fault)
-        self._world.faults.set(wanted.provider, wanted.mode, wanted.times)
+        self._world.faults.set(wanted.provider, wanted.mode, wanted.times, wanted.percent)
         return jsonify(wanted.model_dump())
 
     def clock(self) -> Response:

@@ -1,6 +1,10 @@
-"""Faults on demand: a provider that is down, slow or refusing, for so many calls or until told otherwise."""
+"""Faults on demand: a provider that is down, slow or refusing, for so many calls or until told otherwise.
+
+With a share in percent, the calls that meet the fault are chosen by chance.
+"""
 
 from collections.abc import Callable, Mapping
+from random import Random
 from typing import Literal, get_args
 
 from flask import Blueprint, Response, g
@@ -13,37 +17,42 @@ PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 
 class Faults:
-    """Which provider misbehaves how."""
+    """Which provider misbehaves how; `chance` decides whose turn it is where only a share of calls fails."""
 
-    def __init__(self, state: SandboxState) -> None:
+    def __init__(self, state: SandboxState, chance: Random) -> None:
         self._state = state
+        self._chance = chance
 
-    def set(self, provider: Provider, mode: Mode, times: int | None = None) -> None:
-        """From now on, for the next `times` calls or for all."""
+    def set(self, provider: Provider, mode: Mode, times: int | None = None, percent: int | None = None) -> None:
+        """From now on, for the next `times` calls or for all; with `percent`, for about that share of them."""
         with self._state.transaction() as cursor:
             cursor.execute(
                 """
-                INSERT INTO faults VALUES (%s, %s, %s)
-                ON CONFLICT (provider) DO UPDATE SET mode = EXCLUDED.mode, remaining = EXCLUDED.remaining
+                INSERT INTO faults VALUES (%s, %s, %s, %s)
+                ON CONFLICT (provider) DO UPDATE
+                SET mode = EXCLUDED.mode, remaining = EXCLUDED.remaining, percent = EXCLUDED.percent
                 """,
-                (provider, mode, times),
+                (provider, mode, times, percent),
             )
 
     def take(self, provider: Provider) -> Mode:
-        """How the call that begins now goes; it counts."""
+        """How the call that begins now goes; it counts, whichever way it goes."""
         with self._state.transaction() as cursor:
             row = cursor.execute(
                 """
                 UPDATE faults SET remaining = remaining - 1
                 WHERE provider = %s AND (remaining IS NULL OR remaining > 0)
-                RETURNING mode
+                RETURNING mode, percent
                 """,
                 (provider,),
             ).fetchone()
-        return row["mode"] if row else "ok"
+        if row is None or (row["percent"] is not None and self._chance.randrange(100) >= row["percent"]):
+            return "ok"
+        mode: Mode = row["mode"]
+        return mode
 
     def peek(self, provider: Provider) -> Mode:
-        """How the next call would go."""
+        """How the next call would go, if its turn came."""
         return self.shown()[provider]["mode"]  # type: ignore[return-value]  # the table holds modes only
 
     def cleared(self, provider: Provider) -> bool:
@@ -53,11 +62,14 @@ class Faults:
             return cursor.rowcount == 1
 
     def shown(self) -> Mapping[str, Mapping[str, object]]:
-        """Every provider's mode, and how many calls it lasts (None: all)."""
+        """Every provider's mode, how many calls it lasts and which share of them meets it (None: all)."""
         with self._state.transaction() as cursor:
             rows = cursor.execute("SELECT * FROM faults WHERE remaining IS NULL OR remaining > 0").fetchall()
-        active = {row["provider"]: {"mode": row["mode"], "times": row["remaining"]} for row in rows}
-        return {provider: active.get(provider, {"mode": "ok", "times": None}) for provider in PROVIDERS}
+        active = {
+            row["provider"]: {"mode": row["mode"], "times": row["remaining"], "percent": row["percent"]} for row in rows
+        }
+        well = {"mode": "ok", "times": None, "percent": None}
+        return {provider: active.get(provider, well) for provider in PROVIDERS}
 
 
 def guard(

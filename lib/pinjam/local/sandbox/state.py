@@ -32,6 +32,9 @@ _TABLES = (
     ALTER TABLE inbox ADD COLUMN IF NOT EXISTS html text
     """,
     """
+    ALTER TABLE faults ADD COLUMN IF NOT EXISTS percent integer CHECK (percent BETWEEN 1 AND 100)
+    """,
+    """
     CREATE TABLE IF NOT EXISTS orders (
         order_id text PRIMARY KEY,
         transaction_id text NOT NULL UNIQUE,

@@ -4,6 +4,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from wsgiref.types import WSGIApplication
 
 from flask import Flask, Response, jsonify
@@ -51,7 +52,7 @@ class Sandbox:
 
     `clock` is the business clock, so that orders expire when the date is moved. `notify_url` gives the
     gateway's webhook for payments, `sweep_url` the sweep function's. A slow provider takes `slow_s`
-    seconds longer; `payout_balance` is in rupiah. Close it before the pool.
+    seconds longer; `seed` makes faults by chance repeatable; `payout_balance` is in rupiah. Close it before the pool.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Sandbox:
         sweep_url: Callable[[], str],
         objects: FolderObjects | None = None,
         slow_s: float = 12,
+        seed: int | None = None,
         payout_balance: int = 1_000_000_000_000,
         schema: str = "local_sandbox",
     ) -> None:
@@ -75,7 +77,7 @@ class Sandbox:
         self._objects = objects
         self._slow_s = slow_s
         self._closed = threading.Event()
-        self.faults = Faults(state)
+        self.faults = Faults(state, Random(seed))  # noqa: S311 - whose turn it is to fail is no secret
         self.inbox = Inbox(state, clock.now)
         self.orders = Orders(state, clock.now)
         self.payouts = Payouts(state, clock.now, balance=payout_balance)
