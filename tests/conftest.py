@@ -93,8 +93,11 @@ def sandbox_credentials() -> Credentials:
         smtp_password="mail-secret",
         whatsapp_phone_number_id="100000000000001",
         whatsapp_token="whatsapp-secret",
-        sms_userkey="userkey",
-        sms_passkey="passkey",
+        whatsapp_app_secret="app-secret",
+        zenziva_userkey="userkey",
+        zenziva_passkey="passkey",
+        twilio_account_sid=f"AC{1:032x}",
+        twilio_auth_token="auth-token",
         fcm_project="pinjam-test",
         fcm_token="fcm-secret",
     )

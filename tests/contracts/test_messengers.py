@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from pinjam.adapters.fcm import UNREGISTERED, FcmMessenger
-from pinjam.adapters.sms import SmsMessenger
 from pinjam.adapters.smtp import SmtpMessenger
+from pinjam.adapters.twilio import TwilioMessenger
 from pinjam.adapters.whatsapp import WhatsAppMessenger
+from pinjam.adapters.zenziva import ZenzivaMessenger
 from pinjam.domain.notification import Channel
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
@@ -64,9 +65,23 @@ def _whatsapp(
     )
 
 
-def _sms(sandbox: SandboxServers, keys: Credentials, url: str | None = None, timeout_s: float = 10) -> SmsMessenger:
-    return SmsMessenger(
-        url=url or sandbox.sms_url, userkey=keys.sms_userkey, passkey=keys.sms_passkey, timeout_s=timeout_s
+def _zenziva(
+    sandbox: SandboxServers, keys: Credentials, url: str | None = None, timeout_s: float = 10
+) -> ZenzivaMessenger:
+    return ZenzivaMessenger(
+        url=url or sandbox.zenziva_url, userkey=keys.zenziva_userkey, passkey=keys.zenziva_passkey, timeout_s=timeout_s
+    )
+
+
+def _twilio(
+    sandbox: SandboxServers, keys: Credentials, url: str | None = None, timeout_s: float = 10
+) -> TwilioMessenger:
+    return TwilioMessenger(
+        url=url or sandbox.twilio_url,
+        account_sid=keys.twilio_account_sid,
+        auth_token=keys.twilio_auth_token,
+        sender="PINJAM",
+        timeout_s=timeout_s,
     )
 
 
@@ -90,7 +105,8 @@ WHATSAPP = Line(
     sees=("payment_reminder (id)", "\n".join(MESSAGE.parameters)),
     copies_of_a_repeat=2,
 )
-SMS = Line(channel="sms", make=_sms, to=MESSAGE.to, sees=("", MESSAGE.body), copies_of_a_repeat=2)
+ZENZIVA = Line(channel="sms", make=_zenziva, to=MESSAGE.to, sees=("", MESSAGE.body), copies_of_a_repeat=2)
+TWILIO = replace(ZENZIVA, make=_twilio)
 PUSH = Line(
     channel="push",
     make=_push,
@@ -98,10 +114,11 @@ PUSH = Line(
     sees=(MESSAGE.subject, MESSAGE.body),
     copies_of_a_repeat=1,
 )
-LINES = [EMAIL, WHATSAPP, SMS, PUSH]
-HTTP_LINES = [WHATSAPP, SMS, PUSH]
-EACH_LINE = pytest.mark.parametrize("line", LINES, ids=lambda line: line.channel)
-EACH_HTTP_LINE = pytest.mark.parametrize("line", HTTP_LINES, ids=lambda line: line.channel)
+HTTP_LINES = [WHATSAPP, ZENZIVA, TWILIO, PUSH]
+LINES = [EMAIL, *HTTP_LINES]
+EACH_LINE = pytest.mark.parametrize("line", LINES, ids=lambda line: line.make.__name__)
+EACH_HTTP_LINE = pytest.mark.parametrize("line", HTTP_LINES, ids=lambda line: line.make.__name__)
+EACH_SMS_LINE = pytest.mark.parametrize("line", [ZENZIVA, TWILIO], ids=lambda line: line.make.__name__)
 
 Connect = Callable[..., Messenger]
 
@@ -217,7 +234,10 @@ def test_nobody_listening_is_unavailable(connect: Connect, line: Line) -> None:
 
 @EACH_LINE
 def test_wrong_credentials_are_refused(connect: Connect, sandbox_credentials: Credentials, line: Line) -> None:
-    strangers = replace(sandbox_credentials, smtp_password="x", whatsapp_token="x", sms_passkey="x", fcm_token="x")
+    secrets = dict.fromkeys(
+        ("smtp_password", "whatsapp_token", "zenziva_passkey", "twilio_auth_token", "fcm_token"), "x"
+    )
+    strangers = replace(sandbox_credentials, **secrets)
     with pytest.raises(Refused):
         connect(line, keys=strangers).send(message(line))
 
@@ -229,8 +249,8 @@ def test_wrong_credentials_are_refused(connect: Connect, sandbox_credentials: Cr
         pytest.param(b"<html>", 200, id="html"),
         pytest.param(b'{"messages": [{"id": "wam', 200, id="truncated"),
         pytest.param(b"{}", 200, id="empty object"),
-        pytest.param(b'{"messages": [], "name": "", "status": "1"}', 200, id="without an id"),
-        pytest.param(b'{"messages": 7, "name": 7, "status": [1]}', 200, id="wrong types"),
+        pytest.param(b'{"messages": [], "name": "", "status": "1", "sid": ""}', 200, id="without an id"),
+        pytest.param(b'{"messages": 7, "name": 7, "status": [1], "sid": 7}', 200, id="wrong types"),
         pytest.param(b"", 429, id="429"),
         pytest.param(b"", 502, id="502"),
     ],
@@ -271,20 +291,57 @@ def test_whatsapp_refuses_a_parameter_that_would_change_the_template(connect: Co
 
 
 @pytest.mark.parametrize(("status", "expected"), [("89", Unavailable), ("99", Unavailable), ("5", Refused)])
-def test_an_sms_status_says_whether_to_try_again(
+def test_zenzivas_status_says_whether_to_try_again(
     connect: Connect, answering: Callable[[bytes, int], str], status: str, expected: type[Exception]
 ) -> None:
     content = f'{{"messageId": 1, "to": "62812", "status": "{status}", "text": "-"}}'.encode()
     with pytest.raises(expected):
-        connect(SMS, url=answering(content, 200)).send(message(SMS))
+        connect(ZENZIVA, url=answering(content, 200)).send(message(ZENZIVA))
 
 
-@pytest.mark.parametrize("change", [{"body": "x" * 161}, {"body": "cicilan 😀"}, {"to": "+622112345"}], ids=str)
+@pytest.mark.parametrize(
+    ("status", "content", "expected"),
+    [
+        # twilio.com/docs/api/errors: 20429 too many requests, 21611 the sender's queue is full, 21610 unsubscribed.
+        (429, b'{"code": 20429, "status": 429}', Unavailable),
+        (400, b'{"code": 21611, "status": 400}', Unavailable),
+        (400, b'{"code": 21610, "status": 400}', Refused),
+        (201, b'{"sid": "SM1", "status": "failed", "error_code": null}', Refused),
+        (201, b'{"sid": "SM1", "status": "queued", "error_code": 30006}', Refused),
+        (201, b'{"sid": "SM1", "status": "queued", "error_code": 30001}', Unavailable),
+    ],
+)
+def test_twilios_code_says_whether_to_try_again(
+    connect: Connect, answering: Callable[[bytes, int], str], status: int, content: bytes, expected: type[Exception]
+) -> None:
+    with pytest.raises(expected):
+        connect(TWILIO, url=answering(content, status)).send(message(TWILIO))
+
+
+@EACH_SMS_LINE
+@pytest.mark.parametrize("change", [{"body": "x" * 160}, {"body": "x" * 158 + "€"}], ids=str)
+def test_an_sms_may_fill_its_segment(
+    sandbox: SandboxServers, connect: Connect, line: Line, change: dict[str, str]
+) -> None:
+    connect(line).send(message(line, **change))
+    assert inbox(sandbox, line) == [("", change["body"])]
+
+
+@EACH_SMS_LINE
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"body": body} for body in ("", "x" * 161, "x" * 159 + "€", "cicilan 😀", "cicilan\t")),
+        *({"to": to} for to in ("+622112345", "+1234567890123", "")),
+    ],
+    ids=str,
+)
 def test_an_sms_that_would_not_be_one_segment_to_a_mobile_is_refused(
-    connect: Connect, change: dict[str, object]
+    sandbox: SandboxServers, connect: Connect, line: Line, change: dict[str, object]
 ) -> None:
     with pytest.raises(Refused):
-        connect(SMS).send(replace(message(SMS), **change))  # type: ignore[arg-type]  # fields of the right type
+        connect(line).send(replace(message(line), **change))  # type: ignore[arg-type]  # fields of the right type
+    assert sandbox.sandbox.inbox.find() == []
 
 
 def test_a_token_of_a_removed_app_is_refused_by_name(connect: Connect) -> None:

@@ -11,9 +11,12 @@ import pytest
 from tests.runtime.test_settings import COMPLETE
 from tests.world import make_world
 
+from pinjam.adapters.twilio import TwilioMessenger
+from pinjam.adapters.zenziva import ZenzivaMessenger
 from pinjam.runtime import composition
 from pinjam.runtime.composition import App
 from pinjam.runtime.settings import Settings, SettingsError
+from pinjam.services.ports import Messenger
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
@@ -129,6 +132,12 @@ def test_every_port_can_be_made_from_settings_alone(tmp_path: Path) -> None:
     assert set(USE_CASES) < set(ports)
     for name in ports:
         assert getattr(app, name) is not None
+
+
+@pytest.mark.parametrize(("provider", "messenger"), [("zenziva", ZenzivaMessenger), ("twilio", TwilioMessenger)])
+def test_sms_goes_to_the_provider_that_is_named(provider: str, messenger: type[Messenger]) -> None:
+    app = App(Settings.read({**COMPLETE, "PINJAM_SMS_PROVIDER": provider}))
+    assert isinstance(app.messengers["sms"], messenger)
 
 
 def test_a_missing_setting_shows_when_its_port_is_first_used(tmp_path: Path) -> None:

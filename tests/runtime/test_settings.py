@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pinjam.runtime.settings import Settings, SettingsError
+from pinjam.runtime.settings import Settings, SettingsError, Twilio, Zenziva
 
 COMPLETE: Mapping[str, str] = {
     "PINJAM_PROFILE": "gcp",
@@ -39,9 +39,16 @@ COMPLETE: Mapping[str, str] = {
     "PINJAM_WHATSAPP_URL": "https://whatsapp.example",
     "PINJAM_WHATSAPP_PHONE_NUMBER_ID": "1",
     "PINJAM_WHATSAPP_TOKEN": "token",
-    "PINJAM_SMS_URL": "https://sms.example",
-    "PINJAM_SMS_USERKEY": "user",
-    "PINJAM_SMS_PASSKEY": "pass",
+    "PINJAM_WHATSAPP_APP_SECRET": "app-secret",
+    "PINJAM_WHATSAPP_VERIFY_TOKEN": "verify",
+    "PINJAM_SMS_PROVIDER": "zenziva",
+    "PINJAM_ZENZIVA_URL": "https://zenziva.example",
+    "PINJAM_ZENZIVA_USERKEY": "user",
+    "PINJAM_ZENZIVA_PASSKEY": "pass",
+    "PINJAM_TWILIO_URL": "https://twilio.example",
+    "PINJAM_TWILIO_ACCOUNT_SID": "AC1",
+    "PINJAM_TWILIO_AUTH_TOKEN": "auth",
+    "PINJAM_TWILIO_SENDER": "PINJAM",
     "PINJAM_FCM_URL": "https://fcm.example",
     "PINJAM_FCM_TOKEN": "fcm",
     "PINJAM_TASKS_URL": "https://tasks.example",
@@ -62,8 +69,14 @@ GROUPS: Mapping[str, Callable[[Settings], object]] = {
     "PINJAM_SMTP_HOST PINJAM_SMTP_PORT PINJAM_SMTP_USER PINJAM_SMTP_PASSWORD PINJAM_SMTP_SENDER PINJAM_SMTP_STARTTLS": (
         lambda settings: settings.smtp
     ),
-    "PINJAM_WHATSAPP_URL PINJAM_WHATSAPP_PHONE_NUMBER_ID PINJAM_WHATSAPP_TOKEN": lambda settings: settings.whatsapp,
-    "PINJAM_SMS_URL PINJAM_SMS_USERKEY PINJAM_SMS_PASSKEY": lambda settings: settings.sms,
+    (
+        "PINJAM_WHATSAPP_URL PINJAM_WHATSAPP_PHONE_NUMBER_ID PINJAM_WHATSAPP_TOKEN PINJAM_WHATSAPP_APP_SECRET "
+        "PINJAM_WHATSAPP_VERIFY_TOKEN"
+    ): lambda settings: settings.whatsapp,
+    "PINJAM_ZENZIVA_URL PINJAM_ZENZIVA_USERKEY PINJAM_ZENZIVA_PASSKEY": lambda settings: settings.sms,
+    "PINJAM_TWILIO_URL PINJAM_TWILIO_ACCOUNT_SID PINJAM_TWILIO_AUTH_TOKEN PINJAM_TWILIO_SENDER": (
+        lambda settings: Settings({**settings.values, "PINJAM_SMS_PROVIDER": "twilio"}).sms
+    ),
     "PINJAM_FCM_URL PINJAM_PROJECT PINJAM_FCM_TOKEN": lambda settings: settings.fcm,
     "PINJAM_TASKS_URL PINJAM_PROJECT PINJAM_TASKS_LOCATION PINJAM_FUNCTIONS_URL PINJAM_TASKS_ACCOUNT": (
         lambda settings: settings.tasks
@@ -99,6 +112,20 @@ def test_a_missing_or_empty_variable_is_named(name: str, get: Callable[[Settings
     for settings in (without(name), without(**{name: ""})):
         with pytest.raises(SettingsError, match=f"^{name} is not set"):
             get(settings)
+
+
+@pytest.mark.parametrize("value", ["Twilio", "nexmo", "zenziva,twilio", " "])
+def test_an_sms_provider_that_is_not_known_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PINJAM_SMS_PROVIDER is .* must be zenziva or twilio$"):
+        _ = without(PINJAM_SMS_PROVIDER=value).sms
+    with pytest.raises(SettingsError, match=r"^PINJAM_SMS_PROVIDER is not set"):
+        _ = without("PINJAM_SMS_PROVIDER").sms
+
+
+def test_an_sms_provider_needs_nothing_of_the_other_one() -> None:
+    assert isinstance(without(*(name for name in COMPLETE if name.startswith("PINJAM_TWILIO"))).sms, Zenziva)
+    unset = (name for name in COMPLETE if name.startswith("PINJAM_ZENZIVA"))
+    assert isinstance(without(*unset, PINJAM_SMS_PROVIDER="twilio").sms, Twilio)
 
 
 def test_a_function_needs_only_its_own_groups() -> None:

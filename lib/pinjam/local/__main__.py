@@ -18,7 +18,7 @@ from pinjam.runtime import logs
 from pinjam.runtime.settings import SettingsError
 
 DEFAULT_PORT = 8080
-_PASSED_ON = ("PINJAM_CORS_ORIGINS",)
+_PASSED_ON = ("PINJAM_CORS_ORIGINS", "PINJAM_SMS_PROVIDER")
 _PORTS = 65536
 
 WELCOME = """

@@ -14,6 +14,8 @@ _TASKS_ACCOUNT = f"tasks@{PROJECT}.iam.gserviceaccount.com"
 _SMTP_USER = "pinjam"
 _SENDER = "Pinjam <no-reply@pinjam.example>"
 _WHATSAPP_PHONE_NUMBER_ID = "100000000000001"
+_TWILIO_ACCOUNT_SID = f"AC{1:032x}"
+_TWILIO_SENDER = "PINJAM"
 
 
 def credentials(secrets: Mapping[str, str]) -> Credentials:
@@ -28,8 +30,11 @@ def credentials(secrets: Mapping[str, str]) -> Credentials:
         smtp_password=secrets["smtp_password"],
         whatsapp_phone_number_id=_WHATSAPP_PHONE_NUMBER_ID,
         whatsapp_token=secrets["whatsapp_token"],
-        sms_userkey=secrets["sms_userkey"],
-        sms_passkey=secrets["sms_passkey"],
+        whatsapp_app_secret=secrets["whatsapp_app_secret"],
+        zenziva_userkey=secrets["zenziva_userkey"],
+        zenziva_passkey=secrets["zenziva_passkey"],
+        twilio_account_sid=_TWILIO_ACCOUNT_SID,
+        twilio_auth_token=secrets["twilio_auth_token"],
         fcm_project=PROJECT,
         fcm_token=secrets["fcm_token"],
     )
@@ -107,9 +112,16 @@ def _providers(sandbox: SandboxServers, secrets: Mapping[str, str]) -> dict[str,
         "PINJAM_WHATSAPP_URL": sandbox.whatsapp_url,
         "PINJAM_WHATSAPP_PHONE_NUMBER_ID": _WHATSAPP_PHONE_NUMBER_ID,
         "PINJAM_WHATSAPP_TOKEN": secrets["whatsapp_token"],
-        "PINJAM_SMS_URL": sandbox.sms_url,
-        "PINJAM_SMS_USERKEY": secrets["sms_userkey"],
-        "PINJAM_SMS_PASSKEY": secrets["sms_passkey"],
+        "PINJAM_WHATSAPP_APP_SECRET": secrets["whatsapp_app_secret"],
+        "PINJAM_WHATSAPP_VERIFY_TOKEN": secrets["whatsapp_verify_token"],
+        "PINJAM_SMS_PROVIDER": "zenziva",
+        "PINJAM_ZENZIVA_URL": sandbox.zenziva_url,
+        "PINJAM_ZENZIVA_USERKEY": secrets["zenziva_userkey"],
+        "PINJAM_ZENZIVA_PASSKEY": secrets["zenziva_passkey"],
+        "PINJAM_TWILIO_URL": sandbox.twilio_url,
+        "PINJAM_TWILIO_ACCOUNT_SID": _TWILIO_ACCOUNT_SID,
+        "PINJAM_TWILIO_AUTH_TOKEN": secrets["twilio_auth_token"],
+        "PINJAM_TWILIO_SENDER": _TWILIO_SENDER,
         "PINJAM_FCM_URL": sandbox.fcm_url,
         "PINJAM_FCM_TOKEN": secrets["fcm_token"],
     }

@@ -21,8 +21,11 @@ _TOKENS = (
     "iris_approver_key",
     "smtp_password",
     "whatsapp_token",
-    "sms_userkey",
-    "sms_passkey",
+    "whatsapp_app_secret",
+    "whatsapp_verify_token",
+    "zenziva_userkey",
+    "zenziva_passkey",
+    "twilio_auth_token",
     "fcm_token",
 )
 _KEYS = ("objects_key", "vault_key")

@@ -46,6 +46,7 @@ from pinjam.services.subscriptions import SUBSCRIPTIONS
 REPOSITORY = Path(__file__).resolve().parents[3]
 SWEEP = "sweep"
 WEBHOOK_PATH = "/api/payments/webhook/midtrans"
+WHATSAPP_WEBHOOK_PATH = "/api/notifications/webhook/whatsapp"
 _GATEWAY_THREADS = 16
 _CONNECTIONS = 12
 
@@ -206,6 +207,7 @@ class LocalSystem:
             clock=ClockFile(clock_file(self._state), moved=self.tasks.wake),
             notify_url=lambda: self.url + WEBHOOK_PATH,
             sweep_url=lambda: sweep_url,
+            whatsapp_url=lambda: self.url + WHATSAPP_WEBHOOK_PATH,
             objects=objects,
             slow_s=self._slow_provider_s,
         )

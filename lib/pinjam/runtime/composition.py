@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pinjam.runtime.settings import Settings
+from pinjam.runtime.settings import Settings, Twilio
 from pinjam.services.recording import Outbox, Recorder
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Holidays,
         IdentityCheck,
         Ids,
+        MessageReceipts,
         Messenger,
         ObjectStore,
         PaperPress,
@@ -195,11 +196,10 @@ class App:
     def messengers(self) -> "Mapping[Channel, Messenger]":
         """The channels that messages go out on."""
         from pinjam.adapters.fcm import FcmMessenger
-        from pinjam.adapters.sms import SmsMessenger
         from pinjam.adapters.smtp import SmtpMessenger
         from pinjam.adapters.whatsapp import WhatsAppMessenger
 
-        smtp, sms, whatsapp = self.settings.smtp, self.settings.sms, self.settings.whatsapp
+        smtp, whatsapp = self.settings.smtp, self.settings.whatsapp
         fcm = self.settings.fcm
         return {
             "push": FcmMessenger(url=fcm.url, project=fcm.project, token=lambda: fcm.token),
@@ -211,11 +211,31 @@ class App:
                 sender=smtp.sender,
                 starttls=smtp.starttls,
             ),
-            "sms": SmsMessenger(url=sms.url, userkey=sms.userkey, passkey=sms.passkey),
+            "sms": self._sms_messenger(),
             "whatsapp": WhatsAppMessenger(
                 url=whatsapp.url, phone_number_id=whatsapp.phone_number_id, token=whatsapp.token
             ),
         }
+
+    def _sms_messenger(self) -> "Messenger":
+        sms = self.settings.sms
+        if isinstance(sms, Twilio):
+            from pinjam.adapters.twilio import TwilioMessenger
+
+            return TwilioMessenger(
+                url=sms.url, account_sid=sms.account_sid, auth_token=sms.auth_token, sender=sms.sender
+            )
+        from pinjam.adapters.zenziva import ZenzivaMessenger
+
+        return ZenzivaMessenger(url=sms.url, userkey=sms.userkey, passkey=sms.passkey)
+
+    @cached_property
+    def message_receipts(self) -> "MessageReceipts":
+        """What WhatsApp says became of messages."""
+        from pinjam.adapters.whatsapp import WhatsAppReceipts
+
+        whatsapp = self.settings.whatsapp
+        return WhatsAppReceipts(app_secret=whatsapp.app_secret, verify_token=whatsapp.verify_token)
 
     @cached_property
     def holidays(self) -> "Holidays":

@@ -73,20 +73,32 @@ class Smtp:
 
 @dataclass(frozen=True)
 class WhatsApp:
-    """The WhatsApp Cloud API."""
+    """The WhatsApp Cloud API. `app_secret` signs its callbacks; `verify_token` is what it proves itself with first."""
 
     url: str
     phone_number_id: str
     token: str
+    app_secret: str
+    verify_token: str
 
 
 @dataclass(frozen=True)
-class Sms:
-    """The SMS provider."""
+class Zenziva:
+    """An SMS provider. `url` is its whole endpoint."""
 
     url: str
     userkey: str
     passkey: str
+
+
+@dataclass(frozen=True)
+class Twilio:
+    """An SMS provider. `sender` is a name, a number, or the id of a messaging service."""
+
+    url: str
+    account_sid: str
+    auth_token: str
+    sender: str
 
 
 @dataclass(frozen=True)
@@ -248,16 +260,28 @@ class Settings:
             url=self._text("PINJAM_WHATSAPP_URL"),
             phone_number_id=self._text("PINJAM_WHATSAPP_PHONE_NUMBER_ID"),
             token=self._text("PINJAM_WHATSAPP_TOKEN"),
+            app_secret=self._text("PINJAM_WHATSAPP_APP_SECRET"),
+            verify_token=self._text("PINJAM_WHATSAPP_VERIFY_TOKEN"),
         )
 
     @cached_property
-    def sms(self) -> Sms:
-        """The SMS provider."""
-        return Sms(
-            url=self._text("PINJAM_SMS_URL"),
-            userkey=self._text("PINJAM_SMS_USERKEY"),
-            passkey=self._text("PINJAM_SMS_PASSKEY"),
-        )
+    def sms(self) -> Zenziva | Twilio:
+        """The SMS provider that PINJAM_SMS_PROVIDER names; only its own variables are read."""
+        provider = self._text("PINJAM_SMS_PROVIDER")
+        if provider == "zenziva":
+            return Zenziva(
+                url=self._text("PINJAM_ZENZIVA_URL"),
+                userkey=self._text("PINJAM_ZENZIVA_USERKEY"),
+                passkey=self._text("PINJAM_ZENZIVA_PASSKEY"),
+            )
+        if provider == "twilio":
+            return Twilio(
+                url=self._text("PINJAM_TWILIO_URL"),
+                account_sid=self._text("PINJAM_TWILIO_ACCOUNT_SID"),
+                auth_token=self._text("PINJAM_TWILIO_AUTH_TOKEN"),
+                sender=self._text("PINJAM_TWILIO_SENDER"),
+            )
+        raise SettingsError(f"PINJAM_SMS_PROVIDER is {provider!r}; it must be zenziva or twilio")
 
     @cached_property
     def fcm(self) -> Fcm:

@@ -175,7 +175,7 @@ class Order:
 
 
 class ForgedNotification(Exception):
-    """A gateway notification whose signature is not the gateway's."""
+    """A notification that does not come from the provider: it cannot show the secret shared with it."""
 
 
 class PaymentGateway(Protocol):
@@ -269,6 +269,36 @@ class Messenger(Protocol):
 
     def send(self, message: Message) -> str:
         """The provider's id for it. Unavailable when trying again may help, Refused when it will not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageStatus:
+    """What became of a message after its provider had taken it, as the provider tells.
+
+    `provider_id` is what `Messenger.send` answered; `message_id` is the message's own id, None where the provider
+    does not give it back. `error` is the provider's own code, of a failed message only.
+    """
+
+    provider_id: str
+    status: Literal["sent", "delivered", "read", "failed"]
+    at: datetime
+    message_id: str | None = None
+    error: str | None = None
+
+
+class MessageReceipts(Protocol):
+    """Reads what a messaging provider calls back with. Statuses may come twice, late, and in any order."""
+
+    def read_statuses(self, raw: bytes, signature: str) -> tuple[MessageStatus, ...]:
+        """The statuses in a genuine callback, none if it speaks of other things. ForgedNotification for any other;
+
+        ValueError when the body is not the provider's. `raw` is the body as it came, `signature` the header's value.
+        """
+        ...
+
+    def answer_challenge(self, *, mode: str, verify_token: str, challenge: str) -> str:
+        """What proves to the provider that the address is ours. ForgedNotification if it does not know the token."""
         ...
 
 

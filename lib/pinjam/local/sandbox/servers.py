@@ -39,9 +39,14 @@ class SandboxServers:
         return f"{self._http.url}/whatsapp"
 
     @property
-    def sms_url(self) -> str:
-        """For SmsMessenger: the whole endpoint."""
-        return f"{self._http.url}/sms"
+    def zenziva_url(self) -> str:
+        """For ZenzivaMessenger: the whole endpoint."""
+        return f"{self._http.url}/zenziva"
+
+    @property
+    def twilio_url(self) -> str:
+        """For TwilioMessenger."""
+        return f"{self._http.url}/twilio"
 
     @property
     def fcm_url(self) -> str:

@@ -12,6 +12,7 @@ from psycopg_pool import ConnectionPool
 from werkzeug.exceptions import HTTPException
 
 from pinjam.adapters.folder import FolderObjects
+from pinjam.local.sandbox.callbacks import Callbacks
 from pinjam.local.sandbox.clock import ClockFile
 from pinjam.local.sandbox.controls import World, controls
 from pinjam.local.sandbox.ekyc import ekyc
@@ -23,9 +24,10 @@ from pinjam.local.sandbox.mail import MailServer
 from pinjam.local.sandbox.midtrans import midtrans
 from pinjam.local.sandbox.orders import Orders
 from pinjam.local.sandbox.payouts import Payouts
-from pinjam.local.sandbox.sms import sms
 from pinjam.local.sandbox.state import SandboxState
-from pinjam.local.sandbox.whatsapp import whatsapp
+from pinjam.local.sandbox.twilio import twilio
+from pinjam.local.sandbox.whatsapp import StatusCallbacks, whatsapp
+from pinjam.local.sandbox.zenziva import zenziva
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +43,11 @@ class Credentials:
     smtp_password: str
     whatsapp_phone_number_id: str
     whatsapp_token: str
-    sms_userkey: str
-    sms_passkey: str
+    whatsapp_app_secret: str
+    zenziva_userkey: str
+    zenziva_passkey: str
+    twilio_account_sid: str
+    twilio_auth_token: str
     fcm_project: str
     fcm_token: str
 
@@ -51,8 +56,9 @@ class Sandbox:
     """Every provider on one state.
 
     `clock` is the business clock, so that orders expire when the date is moved. `notify_url` gives the
-    gateway's webhook for payments, `sweep_url` the sweep function's. A slow provider takes `slow_s`
-    seconds longer; `seed` makes faults by chance repeatable; `payout_balance` is in rupiah. Close it before the pool.
+    gateway's webhook for payments, `whatsapp_url` the one for messages (without it nobody is told what became
+    of a message), `sweep_url` the sweep function's. A slow provider takes `slow_s` seconds longer; `seed` makes
+    faults by chance repeatable; `payout_balance` is in rupiah. Close it before the pool.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Sandbox:
         clock: ClockFile,
         notify_url: Callable[[], str],
         sweep_url: Callable[[], str],
+        whatsapp_url: Callable[[], str] | None = None,
         objects: FolderObjects | None = None,
         slow_s: float = 12,
         seed: int | None = None,
@@ -77,17 +84,20 @@ class Sandbox:
         self._objects = objects
         self._slow_s = slow_s
         self._closed = threading.Event()
+        self._callbacks = None if whatsapp_url is None else Callbacks(whatsapp_url)
         self.faults = Faults(state, Random(seed))  # noqa: S311 - whose turn it is to fail is no secret
         self.inbox = Inbox(state, clock.now)
         self.orders = Orders(state, clock.now)
         self.payouts = Payouts(state, clock.now, balance=payout_balance)
 
     def close(self) -> None:
-        """Let calls that a slow provider holds go on at once, so that servers can stop."""
+        """Let calls that a slow provider holds go on at once, so that servers can stop, and send no more callbacks."""
         self._closed.set()
+        if self._callbacks is not None:
+            self._callbacks.close()
 
     def providers(self) -> WSGIApplication:
-        """The HTTP providers, under `/midtrans`, `/iris`, `/ekyc`, `/whatsapp`, `/sms` and `/fcm`."""
+        """The HTTP providers, each under its name: `/midtrans`, `/iris`, `/ekyc`, `/whatsapp`, `/zenziva` and so on."""
         keys, faults, inbox, pause = self._credentials, self.faults, self.inbox, self._pause
         app = Flask("sandbox-providers")
         app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
@@ -97,13 +107,22 @@ class Sandbox:
         chat = whatsapp(
             inbox,
             faults,
+            self._statuses(),
             phone_number_id=keys.whatsapp_phone_number_id,
             token=keys.whatsapp_token,
             pause=pause,
         )
-        text = sms(inbox, faults, userkey=keys.sms_userkey, passkey=keys.sms_passkey, pause=pause)
+        text = zenziva(inbox, faults, userkey=keys.zenziva_userkey, passkey=keys.zenziva_passkey, pause=pause)
+        other_text = twilio(
+            inbox,
+            faults,
+            account_sid=keys.twilio_account_sid,
+            auth_token=keys.twilio_auth_token,
+            now=self._clock.now,
+            pause=pause,
+        )
         push = fcm(inbox, faults, project=keys.fcm_project, token=keys.fcm_token, pause=pause)
-        for blueprint in (payment, payout, identity, chat, text, push):
+        for blueprint in (payment, payout, identity, chat, text, other_text, push):
             app.register_blueprint(blueprint, url_prefix=f"/{blueprint.name}")
         app.register_error_handler(HTTPException, _error)
         return app
@@ -133,6 +152,16 @@ class Sandbox:
             pause=self._pause,
             port=port,
             tls=tls,
+        )
+
+    def _statuses(self) -> StatusCallbacks | None:
+        if self._callbacks is None:
+            return None
+        return StatusCallbacks(
+            self._callbacks,
+            phone_number_id=self._credentials.whatsapp_phone_number_id,
+            app_secret=self._credentials.whatsapp_app_secret,
+            now=self._clock.now,
         )
 
     def _pause(self) -> None:

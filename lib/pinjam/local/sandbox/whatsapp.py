@@ -1,15 +1,28 @@
-"""WhatsApp Cloud API: takes template messages and puts them in the inbox."""
+"""WhatsApp Cloud API: takes template messages, puts them in the inbox, and tells what became of them."""
 
+import hashlib
 import hmac
+import json
+import re
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Literal
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pinjam.local.sandbox.callbacks import Callbacks
 from pinjam.local.sandbox.faults import Faults, guard
 from pinjam.local.sandbox.inbox import Inbox
+
+UNDELIVERABLE = "131026"
+"""Last digits of a number that is not on WhatsApp: a message to it is accepted, and then fails with this code."""
+
+_BUSINESS_ACCOUNT_ID = "100000000000002"
+_BUSINESS_NUMBER = "6281100000000"
+_VERSION = re.compile(r"v\d{1,2}\.0")
+_REFERENCE = "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"
 
 
 class _Strict(BaseModel):
@@ -24,7 +37,7 @@ class _Parameter(_Strict):
 
 class _Component(_Strict):
     type: Literal["BODY", "body"]
-    parameters: list[_Parameter]
+    parameters: Annotated[list[_Parameter], Field(min_length=1)]
 
 
 class _Language(_Strict):
@@ -43,11 +56,73 @@ class _Message(_Strict):
     to: Annotated[str, Field(pattern=r"^[1-9]\d{7,14}$")]
     type: Literal["template"]
     template: _Template
-    biz_opaque_callback_data: Annotated[str, Field(max_length=512)] | None = None
+    biz_opaque_callback_data: Annotated[str, Field(min_length=1, max_length=512)] | None = None
 
 
-def whatsapp(inbox: Inbox, faults: Faults, *, phone_number_id: str, token: str, pause: Callable[[], None]) -> Blueprint:
-    """The API under the blueprint's prefix."""
+class StatusCallbacks:
+    """Tells of messages as Meta does: one signed callback for each step."""
+
+    def __init__(
+        self, callbacks: Callbacks, *, phone_number_id: str, app_secret: str, now: Callable[[], datetime]
+    ) -> None:
+        self._callbacks = callbacks
+        self._phone_number_id = phone_number_id
+        self._app_secret = app_secret.encode()
+        self._now = now
+
+    def tell(self, message_id: str, message: _Message) -> None:
+        """That the message was sent, delivered and read; or, of a number that is not on WhatsApp, that it failed."""
+        if message.to.endswith(UNDELIVERABLE):
+            title = "Message undeliverable"
+            details = "Message Undeliverable."
+            error = {
+                "code": int(UNDELIVERABLE),
+                "title": title,
+                "message": title,
+                "error_data": {"details": details},
+                "href": _REFERENCE,
+            }
+            self._post(message_id, message, {"status": "failed", "errors": [error]})
+            return
+        pricing = {"billable": True, "pricing_model": "PMP", "category": "utility", "type": "regular"}
+        for status in ("sent", "delivered"):
+            self._post(message_id, message, {"status": status, "pricing": pricing})
+        self._post(message_id, message, {"status": "read"})
+
+    def _post(self, message_id: str, message: _Message, told: dict[str, object]) -> None:
+        status = {
+            "id": message_id,
+            "timestamp": str(int(self._now().timestamp())),
+            "recipient_id": message.to,
+            **told,
+        }
+        if message.biz_opaque_callback_data is not None:
+            status["biz_opaque_callback_data"] = message.biz_opaque_callback_data
+        value = {
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": _BUSINESS_NUMBER, "phone_number_id": self._phone_number_id},
+            "statuses": [status],
+        }
+        change = {"value": value, "field": "messages"}
+        body = {
+            "object": "whatsapp_business_account",
+            "entry": [{"id": _BUSINESS_ACCOUNT_ID, "changes": [change]}],
+        }
+        raw = json.dumps(body).encode()
+        signature = hmac.new(self._app_secret, raw, hashlib.sha256).hexdigest()
+        self._callbacks.post(raw, {"X-Hub-Signature-256": f"sha256={signature}"})
+
+
+def whatsapp(
+    inbox: Inbox,
+    faults: Faults,
+    statuses: StatusCallbacks | None,
+    *,
+    phone_number_id: str,
+    token: str,
+    pause: Callable[[], None],
+) -> Blueprint:
+    """The API under the blueprint's prefix; without `statuses` nobody is told what became of a message."""
     api = Blueprint("whatsapp", __name__)
 
     def authorise() -> Response | None:
@@ -57,28 +132,28 @@ def whatsapp(inbox: Inbox, faults: Faults, *, phone_number_id: str, token: str, 
         return None
 
     def send(version: str, sender: str) -> Response:
-        if not version.startswith("v") or sender != phone_number_id:
+        if not _VERSION.fullmatch(version) or sender != phone_number_id:
             return _refusal(400, 100, "Unsupported post request. Object does not exist")
         try:
             message = _Message.model_validate_json(request.get_data())
         except ValidationError as error:
-            place = ".".join(str(part) for part in error.errors()[0]["loc"])
-            return _refusal(400, 100, f"(#100) Invalid parameter {place}")
-        texts = [parameter.text for part in message.template.components for parameter in part.parameters]
-        inbox.deliver(
-            channel="whatsapp",
-            to=f"+{message.to}",
-            subject=f"{message.template.name} ({message.template.language.code})",
-            # The template's words are kept at Meta; what we send is its name and what fills its gaps.
-            body="\n".join(texts),
-        )
-        return jsonify(
+            problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = ".".join(str(part) for part in problem["loc"])
+            return _refusal(400, 100, "(#100) Invalid parameter", f"{place}: {problem['msg']}")
+        if not message.to.endswith(UNDELIVERABLE):
+            _deliver(inbox, message)
+        message_id = f"wamid.{secrets.token_urlsafe(24)}"
+        answer = jsonify(
             {
                 "messaging_product": "whatsapp",
                 "contacts": [{"input": message.to, "wa_id": message.to}],
-                "messages": [{"id": f"wamid.{secrets.token_urlsafe(24)}", "message_status": "accepted"}],
+                "messages": [{"id": message_id, "message_status": "accepted"}],
             }
         )
+        if statuses is not None:
+            # Once the answer is on its way: the sender should know the message's id before it hears of it.
+            answer.call_on_close(lambda: statuses.tell(message_id, message))
+        return answer
 
     api.before_request(authorise)
     guard(api, faults, "whatsapp", pause=pause, refuse=lambda: _refusal(400, 131026, "(#131026) Message undeliverable"))
@@ -86,8 +161,22 @@ def whatsapp(inbox: Inbox, faults: Faults, *, phone_number_id: str, token: str, 
     return api
 
 
-def _refusal(status: int, code: int, message: str) -> Response:
-    error = {"message": message, "type": "OAuthException", "code": code, "fbtrace_id": secrets.token_urlsafe(8)}
+def _deliver(inbox: Inbox, message: _Message) -> None:
+    texts = [parameter.text for part in message.template.components for parameter in part.parameters]
+    inbox.deliver(
+        channel="whatsapp",
+        to=f"+{message.to}",
+        subject=f"{message.template.name} ({message.template.language.code})",
+        # The template's words are kept at Meta; what we send is its name and what fills its gaps.
+        body="\n".join(texts),
+    )
+
+
+def _refusal(status: int, code: int, message: str, details: str | None = None) -> Response:
+    error: dict[str, object] = {"message": message, "type": "OAuthException", "code": code}
+    if details is not None:
+        error["error_data"] = {"messaging_product": "whatsapp", "details": details}
+    error["fbtrace_id"] = secrets.token_urlsafe(8)
     answer = jsonify({"error": error})
     answer.status_code = status
     return answer

@@ -1,4 +1,4 @@
-"""SMS through an Indonesian provider's HTTP API (Zenziva's shape)."""
+"""SMS through Zenziva, an Indonesian provider."""
 
 from pydantic import BaseModel
 
@@ -6,7 +6,7 @@ from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.notification import Channel
 from pinjam.services.ports import Message, Refused, Unavailable
 
-SERVICE = "sms"
+SERVICE = "zenziva"
 
 _SENT = "1"
 _TRY_LATER = frozenset({"89", "99"})
@@ -19,8 +19,8 @@ class _Answer(BaseModel):
     messageId: str | int | None = None  # noqa: N815 - the provider's spelling
 
 
-class SmsMessenger:
-    """Messenger for SMS. `url` is the provider's whole endpoint, which differs between its products."""
+class ZenzivaMessenger:
+    """Messenger for SMS on Zenziva. `url` is the provider's whole endpoint, which differs between its products."""
 
     channel: Channel = "sms"
 
