@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 CODE := lib functions tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format ledger audit openapi golden lock clean
+.PHONY: help run demo test check format ledger audit undelivered openapi golden lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ ledger: $(INSTALLED) ## Print the trial balance of the running local system
 
 audit: $(INSTALLED) ## Check the audit log of the running local system
 	@$(BIN)/python -m pinjam.audit
+
+undelivered: $(INSTALLED) ## List messages that were given up (ARGS="again ID --by NAME")
+	@$(BIN)/python -m pinjam.undelivered $(ARGS)
 
 openapi: $(INSTALLED) ## Write the OpenAPI documents from the models
 	$(BIN)/python -m pinjam.local.documents

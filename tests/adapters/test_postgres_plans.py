@@ -68,6 +68,11 @@ def filled_url(database_url: str, migrated_url: str, run: "Run", fill: "Fill") -
             datetime(2026, 6, 1, tzinfo=UTC),
             "notifications_waiting_until",
         ),
+        (
+            Find(kind=Notification, order="undelivered_at", at_least=datetime(2000, 1, 1, tzinfo=UTC)),
+            datetime(2026, 6, 1, tzinfo=UTC),
+            "notifications_undelivered_at",
+        ),
         (Find(kind=Device, where=MINE), "dev_1", "devices_user_id_id"),
         (Find(kind=Event, where={"published_at": None}), "evt_010000", "outbox_unpublished"),
         (Find(kind=Document, where=MINE, descending=True), "doc_2", "documents_user_id_id"),

@@ -16,6 +16,7 @@ from pinjam.domain.user import User
 from pinjam.services.delivering import BATCH, LEASE
 from pinjam.services.errors import NotFound
 from pinjam.services.ports import Unavailable
+from pinjam.services.recording import Actor
 from pinjam.services.servicing import RESUME_AFTER
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
@@ -471,3 +472,26 @@ def test_reading_all_reads_more_than_a_batch_and_nobody_elses(world: World, user
     mine = [one.read_at for one in world.all(Notification) if one.user_id == user_id]
     assert sorted(mine, key=str) == [START - timedelta(days=1), *[START] * (BATCH + 1)]
     assert world.get(Notification, "ntf_other").read_at is None
+
+
+def test_a_given_up_message_is_found_tried_again_and_on_record(world: World, disbursed: Event) -> None:
+    world.messengers["sms"].refusing = True
+    world.notify(disbursed)
+    (notification,) = world.app.delivering.undelivered(after=None).items
+    world.messengers["sms"].refusing = False
+    world.clock.advance(seconds=1)
+    staff = Actor(id="staff:rina", request_id="cmd_1")
+    assert world.app.delivering.again(notification.id, actor=staff) == ("sms",)
+    world.run_tasks()
+    assert (delivery(world, "sms").status, delivery(world, "sms").attempts) == ("sent", 1)
+    assert [len(messenger.sent) for messenger in world.messengers.values()] == [1, 1, 1]
+    assert world.app.delivering.undelivered(after=None).items == ()
+    record = world.trail(notification.user_id)[-1]
+    assert (record.action, record.actor, record.after) == (
+        "message-tried-again",
+        "staff:rina",
+        {"notification": notification.id},
+    )
+    for nothing in (notification.id, "ntf_nothing"):
+        with pytest.raises(NotFound):
+            world.app.delivering.again(nothing, actor=staff)

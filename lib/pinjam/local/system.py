@@ -244,7 +244,7 @@ class LocalSystem:
 
     def _install_app(self) -> None:
         self.app = App(Settings.read(self.environment))
-        self._running.callback(_close, self.app)
+        self._running.callback(self.app.close)
         install(self.app)
         self._running.callback(install, None)
 
@@ -318,13 +318,3 @@ def _read(path: Path) -> Mapping[str, object]:
     except FileNotFoundError as error:
         raise MissingFile(f"{path} is missing: run this from a checkout of the repository.") from error
     return document
-
-
-def _close(app: App) -> None:
-    """Close the connections of whatever the App made."""
-    made = list(vars(app).values())
-    made += [one for group in made if isinstance(group, Mapping) for one in group.values()]
-    for one in made:
-        close = getattr(one, "close", None)
-        if callable(close):
-            close()

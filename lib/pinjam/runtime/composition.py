@@ -64,6 +64,15 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
+    def close(self) -> None:
+        """Close the connections of whatever was made; what is used again opens its own."""
+        made = list(vars(self).values())
+        made += [one for group in made if isinstance(group, Mapping) for one in group.values()]
+        for one in made:
+            close = getattr(one, "close", None)
+            if callable(close):
+                close()
+
     # Ports
 
     @cached_property
@@ -427,6 +436,7 @@ class App:
             self.devices,
             self.holidays,
             self.tasks,
+            self.recorder,
             self.chance,
         )
 

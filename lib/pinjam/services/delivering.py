@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 from pinjam.domain.contact import HORIZON_DAYS, WINDOWS, Window, local_instant, may_contact, next_window
@@ -15,6 +15,7 @@ from pinjam.domain.user import User
 from pinjam.services.borrowers import known
 from pinjam.services.contracts import Contracts
 from pinjam.services.devices import Devices, devices_of
+from pinjam.services.errors import NotFound
 from pinjam.services.ports import (
     AddressGone,
     Attachment,
@@ -26,8 +27,8 @@ from pinjam.services.ports import (
     Tasks,
     Unavailable,
 )
-from pinjam.services.recording import Actor
-from pinjam.services.store import Find, Reader, Store, Transaction
+from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.store import Find, Page, Reader, Store, Transaction
 from pinjam.services.telling import Tale, tale_of
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ CHANNELS: tuple[Channel, ...] = get_args(Channel)
 LEASE = timedelta(minutes=2)
 """A worker that has not reported by then has died; longer than any provider's timeout."""
 BATCH = 100
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Delivering:
     devices: Devices
     holidays: Holidays
     tasks: Tasks
+    recorder: Recorder
     chance: Callable[[], float]
 
     def telling(self, tx: Reader, event: Event) -> Telling | None:
@@ -117,6 +120,39 @@ class Delivering:
         if delivery is not None and delivery.status == "sending":
             leased = self._try(leased, delivery, telling)
         self.schedule(leased, due.request_id, channels=(channel, FALL_BACK.get(channel, channel)))
+
+    def undelivered(self, *, after: str | None) -> Page[Notification]:
+        """The messages that were given up on some channel, the oldest first, a batch at a time."""
+        query = Find(kind=Notification, order="undelivered_at", at_least=BEGINNING, limit=BATCH, after=after)
+        return self.store.read(lambda tx: tx.find(query))
+
+    def again(self, notification_id: str, *, actor: Actor) -> tuple[Channel, ...]:
+        """Have a given up message tried anew on the channels that failed, which are answered. NotFound if none did."""
+
+        def work(tx: Transaction) -> Notification:
+            notification = tx.get(Notification, notification_id)
+            if notification is None or notification.undelivered_at is None:
+                raise NotFound
+            previous = last_record(tx, notification.user_id)
+            now = self.clock.now()
+            failed = (one for one in notification.deliveries if one.status == "failed")
+            anew = (replace(one, status="pending", attempts=0, not_before=now) for one in failed)
+            after = replace(notification.with_deliveries(*anew), undelivered_at=None)
+            tx.update(after)
+            self.recorder.audit(
+                tx,
+                previous,
+                subject=notification.user_id,
+                action="message-tried-again",
+                actor=actor,
+                before=None,
+                after={"notification": notification_id},
+            )
+            return after
+
+        notification = self.store.transact(work)
+        self.schedule(notification, actor.request_id)
+        return tuple(one.channel for one in notification.open_deliveries)
 
     def _telling_of(self, tx: Reader, notification_id: str) -> Telling | None:
         event = tx.get(Event, f"evt_{notification_id.partition('_')[2]}")
