@@ -1,12 +1,15 @@
 """What every IdentityCheck does, shown by the Verihubs adapter against the sandbox and against garbage."""
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import date
+from random import Random
 
 import pytest
+from PIL import Image
 
 from pinjam.adapters.ekyc import VerihubsCheck
 from pinjam.domain.user import KycCheck
@@ -177,3 +180,29 @@ def test_a_verdict_becomes_named_checks(
     checks = connect(url=answering(json.dumps(VERDICT | change).encode(), 200)).check(CLAIM)
     assert outcomes(checks) == expected
     assert selfie_score(checks) == score
+
+
+def noise(kind: str, width: int, height: int) -> bytes:
+    """A picture that does not get smaller by being compressed."""
+    picture = Image.frombytes("RGB", (width, height), Random(1).randbytes(width * height * 3))  # noqa: S311 - noise
+    made = io.BytesIO()
+    picture.save(made, kind, quality=95)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "width", "height"), [("PNG", 1000, 1400), ("JPEG", 2600, 1300)])
+def test_a_picture_that_is_larger_than_the_provider_takes_goes_smaller(
+    provider: IdentityCheck, kind: str, width: int, height: int
+) -> None:
+    large = noise(kind, width, height)
+    assert len(large) > 4_000_000 * 3 // 4, "more than either limit"
+    assert outcomes(provider.check(replace(CLAIM, ktp_image=large, selfie_image=large))) == ALL_PASS
+
+
+def test_a_picture_that_the_provider_takes_goes_as_it_is(connect: Callable[..., VerihubsCheck]) -> None:
+    """What the sandbox takes need not be a whole picture, so that one which was decoded would fail."""
+    ktp, selfie = JPEG + bytes(1_499_000), JPEG + bytes(2_999_000)
+    assert outcomes(connect().check(replace(CLAIM, ktp_image=ktp, selfie_image=selfie))) == ALL_PASS
+    with pytest.raises(Refused) as refused:
+        connect().check(replace(CLAIM, ktp_image=selfie))
+    assert refused.value.code == "picture-unreadable"

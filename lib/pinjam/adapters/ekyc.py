@@ -5,6 +5,7 @@ an extension that the provider may leave out.
 """
 
 import base64
+import io
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -15,6 +16,12 @@ from pinjam.domain.user import CheckName, CheckOutcome, KycCheck
 from pinjam.services.ports import IdentityClaim, Refused, Unavailable
 
 SERVICE = "verihubs"
+
+_MOST_SELFIE_BYTES = 3_000_000
+_MOST_KTP_BYTES = 1_500_000
+"""Verihubs takes 4 MB and 2 MB, in base64, which makes four characters of three bytes."""
+_LONGEST_SIDES = (2400, 1800, 1200, 900)
+_JPEG_QUALITY = 85
 
 _PATH = "/data-verification/certificate-electronic/verify"
 _CHECK_OF_FIELD: Mapping[str, CheckName] = {
@@ -61,8 +68,8 @@ class VerihubsCheck:
                 "birth_date": claim.birth_date.strftime("%d-%m-%Y"),
                 "email": claim.email,
                 "phone": claim.phone.removeprefix("+"),
-                "selfie_photo": base64.b64encode(claim.selfie_image).decode(),
-                "ktp_photo": base64.b64encode(claim.ktp_image).decode(),
+                "selfie_photo": _photo(claim.selfie_image, _MOST_SELFIE_BYTES),
+                "ktp_photo": _photo(claim.ktp_image, _MOST_KTP_BYTES),
                 "reference_id": claim.reference,
             },
             headers=self._headers,
@@ -74,6 +81,30 @@ class VerihubsCheck:
         if verdict.reference_id != claim.reference:
             raise Unavailable(SERVICE, "the answer is about another request")
         return _checks(verdict)
+
+
+def _photo(picture: bytes, most_bytes: int) -> str:
+    """A picture in base64, made smaller where it is larger than the provider takes."""
+    return base64.b64encode(picture if len(picture) <= most_bytes else _smaller(picture, most_bytes)).decode()
+
+
+def _smaller(picture: bytes, most_bytes: int) -> bytes:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG")) as opened:
+            # Lets the decoder of a JPEG leave out what goes anyway.
+            opened.draft("RGB", (_LONGEST_SIDES[0], _LONGEST_SIDES[0]))
+            image = opened.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Refused(SERVICE, "picture-unreadable") from error
+    for side in _LONGEST_SIDES:
+        image.thumbnail((side, side))
+        made = io.BytesIO()
+        image.save(made, "JPEG", quality=_JPEG_QUALITY)
+        if made.tell() <= most_bytes:
+            return made.getvalue()
+    raise Refused(SERVICE, "picture-too-large")
 
 
 def _checks(verdict: _Verdict) -> tuple[KycCheck, ...]:

@@ -42,8 +42,9 @@ class _Request(BaseModel):
     birth_date: Annotated[str, Field(pattern=r"^\d\d-\d\d-\d{4}$"), AfterValidator(_day)]
     email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
     phone: Annotated[str, Field(pattern=r"^628\d{7,12}$")]
-    selfie_photo: Annotated[str, AfterValidator(_picture)]
-    ktp_photo: Annotated[str, AfterValidator(_picture)]
+    # The real one refuses pictures under 100 kB too; here a test picture of one pixel will do.
+    selfie_photo: Annotated[str, Field(max_length=4_000_000), AfterValidator(_picture)]
+    ktp_photo: Annotated[str, Field(max_length=2_000_000), AfterValidator(_picture)]
     reference_id: Annotated[str, Field(min_length=1)]
 
 
