@@ -2,12 +2,14 @@
 
 from pinjam.runtime.api import Answer, Api, Call
 from pinjam.runtime.models.notifications import (
+    ChallengeQuery,
     DeviceGiven,
     NotificationList,
     NotificationQuery,
     NotificationShown,
     PreferencesGiven,
     PreferencesShown,
+    WhatsAppCallback,
 )
 
 api = Api("notifications", tag="Notifications")
@@ -77,6 +79,38 @@ def choose(call: Call[PreferencesGiven, None]) -> Answer:
         actor=call.actor,
     )
     return Answer(200, PreferencesShown.of(chosen))
+
+
+@api.route(
+    "GET",
+    "/api/notifications/webhook/whatsapp",
+    query=ChallengeQuery,
+    public=True,
+    media=("text/plain",),
+    problems=(403, 422),
+)
+def prove(call: Call[None, ChallengeQuery]) -> Answer:
+    """Prove to Meta that this address is ours."""
+    query = call.query
+    answer = call.app.tracking.answer_challenge(
+        mode=query.mode, verify_token=query.verify_token, challenge=query.challenge
+    )
+    return Answer(200, answer.encode(), media="text/plain")
+
+
+@api.route(
+    "POST",
+    "/api/notifications/webhook/whatsapp",
+    body=WhatsAppCallback,
+    status=204,
+    public=True,
+    signed="X-Hub-Signature-256",
+    problems=(400, 403, 422),
+)
+def hear(call: Call[WhatsAppCallback, None]) -> Answer:
+    """Take in what WhatsApp says became of messages. Repeats and disorder are harmless."""
+    call.app.tracking.hear(call.raw, call.signature, request_id=call.request_id)
+    return Answer(204)
 
 
 notifications = api.entry()

@@ -1,11 +1,14 @@
 """A borrower says where to hear from us, hears there, and reads."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pinjam.local.people import People
 from pinjam.local.road import Reply, Road, Walker
+from pinjam.local.system import LocalSystem
 
 Check = Callable[..., dict[str, Any]]
 DEVICES = "/api/notifications/devices"
@@ -106,3 +109,22 @@ def test_a_device_or_a_choice_that_is_none_is_refused_by_field(
     walker.register().expect(201)
     refused = problem(walker.call("PUT", path, body=body), 422, "invalid-fields")
     assert {one["field"]: one["code"] for one in refused["errors"]} == fields
+
+
+def test_a_number_without_whatsapp_hears_by_sms(road: Road, people: People, system: LocalSystem) -> None:
+    walker = Walker(road, replace(people.person(), phone="081299131026"), people)
+    loan_id = walker.become_borrower()
+    payment = walker.start_payment(loan_id, key="pay").expect(201)
+    road.pay_at_bank(payment["id"]).expect(200)
+    assert system.wait_until_quiet(30)
+    road.until(
+        "the SMS in the place of the WhatsApp message",
+        lambda: [one["body"] for one in road.inbox(walker.person.phone_e164, channel="sms")],
+        lambda texts: any("pembayaran" in text for text in texts),
+    )
+    (told,) = [one for one in walker.told("payment-received") if one["kind"] == "payment-received"]
+    assert {one["channel"]: one["status"] for one in told["deliveries"]} == {
+        "email": "sent",
+        "whatsapp": "failed",
+        "sms": "sent",
+    }

@@ -41,6 +41,8 @@ CONTRACT = {
     "PUT /api/notifications/devices",
     "GET /api/notifications/preferences",
     "PUT /api/notifications/preferences",
+    "GET /api/notifications/webhook/whatsapp",
+    "POST /api/notifications/webhook/whatsapp",
 }
 """What mobile apps are built against so far: a route is added here with the code that serves it."""
 
@@ -49,6 +51,8 @@ PUBLIC = {
     "POST /api/auth/login",
     "POST /api/auth/refresh",
     "POST /api/payments/webhook/midtrans",
+    "GET /api/notifications/webhook/whatsapp",
+    "POST /api/notifications/webhook/whatsapp",
 }
 KEYED = {"POST /api/loans/apply", "POST /api/loans/{id}/accept", "POST /api/payments"}
 METHODS = {"get", "post", "put", "patch", "delete"}

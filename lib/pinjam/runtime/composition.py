@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from pinjam.services.sessions import Sessions
     from pinjam.services.signup import Registration
     from pinjam.services.store import Store
+    from pinjam.services.tracking import Tracking
     from pinjam.services.verification import Verification
     from pinjam.services.writing_off import WritingOff
 
@@ -439,6 +440,13 @@ class App:
             self.recorder,
             self.chance,
         )
+
+    @cached_property
+    def tracking(self) -> "Tracking":
+        """What became of messages."""
+        from pinjam.services.tracking import Tracking
+
+        return Tracking(self.store, self.message_receipts, self.delivering, self.clock)
 
     @cached_property
     def devices(self) -> "Devices":

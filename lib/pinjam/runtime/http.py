@@ -193,7 +193,8 @@ def _key(request: Request) -> str:
 def _query(route: Route, request: Request) -> BaseModel | None:
     if route.query is None:
         return None
-    given = {name: value for name, value in request.args.items() if name in route.query.model_fields}
+    names = {field.alias or name for name, field in route.query.model_fields.items()}
+    given = {name: value for name, value in request.args.items() if name in names}
     try:
         return route.query.model_validate(given)
     except ValidationError as wrong:

@@ -196,17 +196,17 @@ class Delivering:
             extra={"notification": notification_id, "channel": delivery.channel, "reason": reason},
         )
         now = self.clock.now()
-        falls_back = self._stands_in(delivery.channel, telling)
+        falls_back = self.stands_in(delivery.channel, telling.user.id)
         return self._report(
             notification_id, delivery, lambda there: there.given_up(delivery, reason, now, fall_back=falls_back)
         )
 
-    def _stands_in(self, channel: Channel, telling: Telling) -> bool:
+    def stands_in(self, channel: Channel, user_id: str) -> bool:
         """Whether another channel takes the message when this one has failed: it is there, and not unwanted."""
         instead = FALL_BACK.get(channel)
         if instead is None or instead not in self.messengers:
             return False
-        preferences = self.store.read(lambda tx: tx.get(Preferences, telling.user.id))
+        preferences = self.store.read(lambda tx: tx.get(Preferences, user_id))
         return preferences is None or preferences.wants(instead)
 
     def _report(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pinjam.domain.device import Platform
 from pinjam.domain.notification import Notification
@@ -119,3 +119,20 @@ class NotificationList(Shown):
     notifications: list[NotificationShown]
     unread_count: int
     next_cursor: str | None
+
+
+class ChallengeQuery(BaseModel):
+    """Meta's question whether the address is ours."""
+
+    mode: Annotated[str, Field(alias="hub.mode", max_length=32)]
+    verify_token: Annotated[str, Field(alias="hub.verify_token", max_length=256)]
+    challenge: Annotated[str, Field(alias="hub.challenge", max_length=256, pattern=r"^[!-~]+$")]
+
+
+class WhatsAppCallback(BaseModel):
+    """Meta's signed callback, in its own shape."""
+
+    model_config = ConfigDict(extra="allow")
+
+    object: Annotated[str, Field(max_length=64)]
+    entry: list[JsonValue]
