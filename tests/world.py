@@ -334,7 +334,7 @@ class World:
             "verify_identity": lambda: self.app.verification.verify(event),
             "decide_loan": lambda: self.app.deciding.decide(event),
             "disburse": lambda: (
-                self.app.refunding.hear(event)
+                self.app.returning.hear(event)
                 if event.topic == "payment-settled"
                 else self.app.disbursing.disburse(event)
             ),

@@ -8,7 +8,7 @@ from pinjam.runtime.events import consumer
 def pay_out(app: App, event: Event) -> None:
     """Whatever the event says is to be paid out."""
     if event.topic == "payment-settled":
-        app.refunding.hear(event)
+        app.returning.hear(event)
     else:
         app.disbursing.disburse(event)
 

@@ -114,7 +114,7 @@ def test_what_is_asked_on_every_request_and_event_chooses_its_index_unasked(fill
     for (text, values), index in (
         (postgres_rows.find(Find(kind=Loan, where=MINE, descending=True, limit=20)), "loans_user_id_id"),
         (postgres_rows.count(Notification, {**MINE, "read_at": None}), "notifications_unread"),
-        (postgres_rows.find(Find(kind=Refund, where={"payment_id": "pay_000007"}, limit=1)), "refunds_payment_id_key"),
+        (postgres_rows.find(Find(kind=Refund, where={"payment_id": "pay_000007"}, limit=1)), "refunds_payment_id_id"),
         (postgres_rows.find(Find(kind=Loan, where={"open_for": "usr_00007"}, limit=1)), "loans_open_for_key"),
         (
             postgres_rows.find(Find(kind=Payment, where={"loan_id": "loan_000007", **PENDING}, limit=20)),

@@ -14,6 +14,7 @@ from pinjam.domain.ledger import (
     JournalEntry,
     Posting,
     balances,
+    claim,
     disbursement,
     mirrored,
     payout_returned,
@@ -112,6 +113,17 @@ def test_a_payment_that_is_all_surplus_is_owed_back_until_it_is_refunded() -> No
     assert set(balances([entry(*repayment((), 500)), entry(*refund(500))]).values()) == {0}
 
 
+def test_a_refund_of_money_that_was_taken_back_is_owed_by_the_borrower() -> None:
+    gone = repayment((), 500)
+    undone = mirrored(gone)
+    assert posted(claim(500)) == [("refunds_receivable", "refunds_owed", 500)]
+    books = balances([entry(*gone), entry(*refund(500)), entry(*undone), entry(*claim(500))])
+    assert {account: balance for account, balance in books.items() if balance} == {
+        Account.REFUNDS_RECEIVABLE: 500,
+        Account.CASH_AT_GATEWAY: -500,
+    }
+
+
 def test_a_write_off_gives_up_the_principal() -> None:
     assert posted(write_off(2_530_350)) == [("write_offs", "loans_receivable", 2_530_350)]
 
@@ -172,6 +184,7 @@ def test_accounts_know_their_side() -> None:
         "cash_at_gateway": ("asset", "debit"),
         "payouts_in_transit": ("asset", "debit"),
         "refunds_owed": ("liability", "credit"),
+        "refunds_receivable": ("asset", "debit"),
         "write_offs": ("expense", "debit"),
     }
 

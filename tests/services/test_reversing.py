@@ -11,6 +11,7 @@ from pinjam.domain.ledger import Account, JournalEntry
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import PaymentKind, PaymentStatus
 from pinjam.domain.refund import Refund, RefundStatus
+from pinjam.domain.trail import Event
 from pinjam.services.errors import StateForbids
 from pinjam.services.ports import OrderStatus, Payout, Unavailable
 from pinjam.services.recording import Actor
@@ -46,6 +47,18 @@ def repay(world: World, user_id: str, loan_id: str, *, but: int | None = None) -
             world.settle(order)
         made.append(order)
     return made
+
+
+def refund_on_its_way(world: World, user_id: str, loan_id: str) -> tuple[str, str, Event]:
+    """A payment beyond the debt whose refund has no final answer yet; the payment before it; the first one's event."""
+    extra = world.order(user_id, loan_id)
+    settling = world.pay(user_id, loan_id, kind="settlement")
+    world.payouts.outcome = Payout(reference="", status="processing")
+    world.settle(extra)
+    (event,) = [one for one in world.events("payment-settled") if one.subject == extra]
+    with pytest.raises(Unavailable, match="still processing"):
+        world.consume("disburse", event)
+    return extra, settling, event
 
 
 def debt(loan: Loan) -> object:
@@ -212,16 +225,23 @@ def test_a_payment_whose_surplus_was_paid_back_is_a_claim_in_the_ledger(
     world: World, user_id: str, loan_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     extra = world.order(user_id, loan_id)
-    world.pay(user_id, loan_id, kind="settlement")
+    settling = world.pay(user_id, loan_id, kind="settlement")
     world.settle(extra)
     world.deliver()
     amount = world.payment(extra).amount
     assert world.refund_of(extra).status is RefundStatus.PAID
     world.take_back(extra)
     assert (world.refund_of(extra).status, world.payment(extra).surplus) == (RefundStatus.PAID, 0)
-    assert world.balances()[Account.REFUNDS_OWED] == amount
-    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == ["refund-exceeds-surplus"]
+    assert world.balances()[Account.REFUNDS_OWED] == 0
+    assert world.balances()[Account.REFUNDS_RECEIVABLE] == amount
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == ["refund-claimed"]
+    claimed = world.entries(loan_id)[-1]
+    assert (claimed.kind, claimed.subject) == ("claim", world.refund_of(extra).id)
     assert world.loan(loan_id).status is LoanStatus.SETTLED
+    check_money(world)
+    # It is claimed once, whatever is reckoned afterwards.
+    world.take_back(settling)
+    assert world.balances()[Account.REFUNDS_RECEIVABLE] == amount
     check_money(world)
 
 
@@ -239,16 +259,10 @@ def test_money_that_was_paid_back_pays_no_debt_that_comes_back(world: World, use
 
 
 @pytest.mark.parametrize("ends", ["completed", "failed"])
-def test_money_that_is_on_its_way_back_pays_no_debt_that_comes_back(
+def test_money_that_is_on_its_way_back_pays_no_debt_that_comes_back_unless_it_fails_to_arrive(
     world: World, user_id: str, loan_id: str, ends: Literal["completed", "failed"]
 ) -> None:
-    extra = world.order(user_id, loan_id)
-    settling = world.pay(user_id, loan_id, kind="settlement")
-    world.payouts.outcome = Payout(reference="", status="processing")
-    world.settle(extra)
-    (event,) = [one for one in world.events("payment-settled") if one.subject == extra]
-    with pytest.raises(Unavailable, match="still processing"):
-        world.app.refunding.hear(event)
+    extra, settling, event = refund_on_its_way(world, user_id, loan_id)
     world.take_back(settling)
     payment, refund = world.payment(extra), world.refund_of(extra)
     assert (payment.allocation, payment.surplus) == ((), payment.amount)
@@ -256,29 +270,60 @@ def test_money_that_is_on_its_way_back_pays_no_debt_that_comes_back(
     check_money(world)
     assert refund.payout_id is not None
     world.payouts.payouts[refund.payout_id] = Payout(reference="ref", status=ends)
-    world.app.refunding.hear(event)
-    paid = ends == "completed"
-    assert world.refund_of(extra).status is (RefundStatus.PAID if paid else RefundStatus.OWED)
-    assert world.balances()[Account.REFUNDS_OWED] == (0 if paid else -payment.amount)
+    world.consume("disburse", event)
+    refund, paid = world.refund_of(extra), ends == "completed"
+    assert (refund.status, refund.amount) == ((RefundStatus.PAID, payment.amount) if paid else (RefundStatus.VOID, 0))
+    assert world.balances()[Account.REFUNDS_OWED] == 0
+    assert world.owed(loan_id) == 3_267_899 - (0 if paid else payment.amount)
+    assert world.actions(loan_id)[-1] == ("repayment-reversed" if paid else "refund-netted")
     check_money(world)
+
+
+def test_a_refund_that_failed_can_settle_the_loan_that_came_alive(world: World, user_id: str) -> None:
+    loan_id = world.active(user_id, amount=500_000, tenor_months=1)
+    extra, settling, event = refund_on_its_way(world, user_id, loan_id)
+    world.take_back(settling)
+    refund = world.refund_of(extra)
+    assert refund.payout_id is not None
+    world.payouts.payouts[refund.payout_id] = Payout(reference="ref", status="failed")
+    world.consume("disburse", event)
+    assert world.loan(loan_id).status is LoanStatus.SETTLED
+    assert len(world.events("loan-settled")) == 2
+    check_money(world)
+
+
+@pytest.mark.parametrize("crash", ["before it is netted", "before it is paid"])
+def test_a_sweep_nets_what_a_crash_left_before_it_pays(world: World, user_id: str, loan_id: str, crash: str) -> None:
+    extra, settling, event = refund_on_its_way(world, user_id, loan_id)
+    refund = world.refund_of(extra)
+    assert refund.payout_id is not None
+    if crash == "before it is netted":
+        world.take_back(settling)
+        world.payouts.payouts[refund.payout_id] = Payout(reference="ref", status="failed")
+        world.app.refunding.hear(event)
+        assert (world.refund_of(extra).status, world.loan(loan_id).status) == (RefundStatus.OWED, LoanStatus.ACTIVE)
+    else:
+        world.take_back(extra)
+        world.payouts.payouts[refund.payout_id] = Payout(reference="ref", status="completed")
+    world.payouts.outcome = Payout(reference="", status="completed")
+    world.clock.advance(minutes=16)
+    world.sweep()
+    check_money(world)
+    paid = refund.amount if crash == "before it is paid" else 0
+    assert world.payouts.paid == [2_970_000, *([paid] if paid else [])]
+    assert world.balances()[Account.REFUNDS_RECEIVABLE] == paid
 
 
 def test_a_refund_that_fails_after_its_payment_was_taken_back_is_not_owed(
     world: World, user_id: str, loan_id: str
 ) -> None:
-    extra = world.order(user_id, loan_id)
-    world.pay(user_id, loan_id, kind="settlement")
-    world.payouts.outcome = Payout(reference="", status="processing")
-    world.settle(extra)
-    (event,) = [one for one in world.events("payment-settled") if one.subject == extra]
-    with pytest.raises(Unavailable, match="still processing"):
-        world.app.refunding.hear(event)
+    extra, _, event = refund_on_its_way(world, user_id, loan_id)
     world.take_back(extra)
     refund = world.refund_of(extra)
     assert refund.status is RefundStatus.SENDING
     assert refund.payout_id is not None
     world.payouts.payouts[refund.payout_id] = Payout(reference="ref", status="failed", failure="unknown account")
-    world.app.refunding.hear(event)
+    world.consume("disburse", event)
     refund = world.refund_of(extra)
     assert (refund.status, refund.amount, refund.payout_id) == (RefundStatus.VOID, 0, None)
     world.payouts.outcome = Payout(reference="", status="completed")

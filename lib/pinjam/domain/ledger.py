@@ -29,6 +29,7 @@ class Account(StrEnum):
     CASH_AT_GATEWAY = "cash_at_gateway"
     PAYOUTS_IN_TRANSIT = "payouts_in_transit"
     REFUNDS_OWED = "refunds_owed"
+    REFUNDS_RECEIVABLE = "refunds_receivable"
     WRITE_OFFS = "write_offs"
 
     @property
@@ -51,10 +52,13 @@ KIND_OF: Mapping[Account, AccountKind] = {
     Account.CASH_AT_GATEWAY: "asset",
     Account.PAYOUTS_IN_TRANSIT: "asset",
     Account.REFUNDS_OWED: "liability",
+    Account.REFUNDS_RECEIVABLE: "asset",
     Account.WRITE_OFFS: "expense",
 }
 
-EntryKind = Literal["payout_sent", "payout_returned", "disbursement", "repayment", "refund", "reversal", "write_off"]
+EntryKind = Literal[
+    "payout_sent", "payout_returned", "disbursement", "repayment", "refund", "claim", "reversal", "write_off"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,11 @@ def repayment(allocations: Sequence[Allocation], surplus: int, *, written_off: b
 def refund(amount: int) -> tuple[Posting, ...]:
     """Surplus was paid back to the borrower."""
     return _postings((Account.REFUNDS_OWED, Account.CASH_AT_GATEWAY, amount))
+
+
+def claim(amount: int) -> tuple[Posting, ...]:
+    """A refund was paid of money that was taken back: the borrower owes it, instead of being owed."""
+    return _postings((Account.REFUNDS_RECEIVABLE, Account.REFUNDS_OWED, amount))
 
 
 def write_off(principal: int) -> tuple[Posting, ...]:

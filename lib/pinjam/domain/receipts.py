@@ -1,8 +1,9 @@
-"""Payments as they arrive, and a loan rebuilt from them: how one that was taken back is undone.
+"""Payments as they arrive, and a loan rebuilt from them: how one is undone, or put where it belongs.
 
-A payment's allocation depends on those before it, so that taking one back changes where the later ones
-went. Nothing is patched: the loan is rebuilt from its contract and its payout, and every payment that
-still stands is received again, in its order and on its day.
+A payment's allocation depends on those before it, so that taking one back, or hearing late of one, changes
+where the later ones went. Nothing is patched: the loan is rebuilt from its contract and its payout, and
+every payment that stands is received again, in business order: by the day that counts for it, and within
+a day as it was heard of.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +41,7 @@ class Receipt:
 
 
 class Replayed(NamedTuple):
-    """A loan rebuilt from its payments, and where each of them went, by its id, in their order."""
+    """A loan rebuilt from its payments, and where each of them went, by its id, in business order."""
 
     loan: Loan
     postings: Mapping[str, Posted]
@@ -51,8 +52,11 @@ def receive(loan: Loan, receipt: Receipt) -> Allocated:
 
     The quoted payoff closes the loan; so does anything above it that was meant to. When it no longer
     suffices, because a payment before it was taken back, it is a payment like any other. Where nothing is
-    owed, as on a settled loan, everything is surplus. The status stays, as with `allocate`.
+    owed, as on a settled loan, everything is surplus. The status stays, as with `allocate`. ValueError for
+    a day before one of which money is allocated already: such a receipt belongs into a `replay`.
     """
+    if comes_before_others(loan, receipt.on):
+        raise ValueError(f"{receipt.payment_id} of {receipt.on} comes after money of a later day")
     spendable = receipt.amount - receipt.refunded
     if spendable == 0 or outstanding(loan, receipt.on) == 0:
         return Allocated(loan, (), receipt.amount)
@@ -63,9 +67,15 @@ def receive(loan: Loan, receipt: Receipt) -> Allocated:
     return Allocated(after, allocations, surplus + receipt.refunded)
 
 
-def replay(loan: Loan, receipts: Iterable[Receipt]) -> Replayed:
-    """Rebuild a loan from its contract and payout, and receive these payments in their order.
+def comes_before_others(loan: Loan, on: date) -> bool:
+    """Whether money of a later business day than this is allocated to the loan already."""
+    return any(each.fee_from is not None and each.fee_from > on for each in loan.instalments)
 
+
+def replay(loan: Loan, receipts: Iterable[Receipt]) -> Replayed:
+    """Rebuild a loan from its contract and payout, and receive these payments in business order.
+
+    They are given as they were heard of; a day's payments keep that order among themselves.
     Only the instalments and `next_due_on` are rebuilt: the status is the lifecycle's. ValueError for a loan
     that was not paid out, or a payment that comes twice.
     """
@@ -74,7 +84,7 @@ def replay(loan: Loan, receipts: Iterable[Receipt]) -> Replayed:
     instalments = open_instalments(loan.contract.quote, loan.disbursed_on)
     rebuilt = replace(loan, instalments=instalments, next_due_on=instalments[0].due_date)
     postings: dict[str, Posted] = {}
-    for receipt in receipts:
+    for receipt in sorted(receipts, key=lambda each: each.on):
         if receipt.payment_id in postings:
             raise ValueError(f"{receipt.payment_id} comes twice")
         rebuilt, allocations, surplus = receive(rebuilt, receipt)

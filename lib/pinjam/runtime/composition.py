@@ -48,8 +48,10 @@ if TYPE_CHECKING:
     from pinjam.services.preferring import Preferring
     from pinjam.services.profiles import Profiles
     from pinjam.services.quoting import Quoting
+    from pinjam.services.reckoning import Reckoning
     from pinjam.services.refunding import Refunding
     from pinjam.services.repaying import Repaying
+    from pinjam.services.returning import Returning
     from pinjam.services.servicing import Servicing
     from pinjam.services.sessions import Sessions
     from pinjam.services.signup import Registration
@@ -391,8 +393,16 @@ class App:
             self.recorder,
             self.books,
             self.outbox,
-            Reversing(self.clock, self.ids, self.recorder, self.books),
+            self.reckoning,
+            Reversing(self.clock, self.recorder, self.reckoning),
         )
+
+    @cached_property
+    def reckoning(self) -> "Reckoning":
+        """Loans rebuilt from their payments."""
+        from pinjam.services.reckoning import Reckoning
+
+        return Reckoning(self.clock, self.ids, self.recorder, self.books)
 
     @cached_property
     def refunding(self) -> "Refunding":
@@ -409,6 +419,13 @@ class App:
             self.books,
             self.outbox,
         )
+
+    @cached_property
+    def returning(self) -> "Returning":
+        """Refunds, netted against what their loan owes."""
+        from pinjam.services.returning import Returning
+
+        return Returning(self.store, self.refunding, self.reckoning, self.outbox)
 
     @cached_property
     def writing_off(self) -> "WritingOff":
@@ -471,7 +488,7 @@ class App:
             self.store,
             self.collecting,
             self.disbursing,
-            self.refunding,
+            self.returning,
             self.delivering,
             self.clock,
             self.recorder,

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import NamedTuple
 
 from pinjam.domain.calendar import local_date
 from pinjam.domain.ledger import repayment
@@ -11,12 +12,13 @@ from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.pricing import FieldProblem
-from pinjam.domain.receipts import Receipt, receive
+from pinjam.domain.receipts import Receipt, comes_before_others, receive
 from pinjam.domain.refund import owed_back
-from pinjam.domain.trail import AuditRecord, Event
+from pinjam.domain.trail import Event
 from pinjam.services.books import Books
 from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
 from pinjam.services.ports import Clock, ForgedNotification, Ids, Order, PaymentGateway, Refused, Unavailable
+from pinjam.services.reckoning import Change, Reckoning, scene_of
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.reversing import Reversing
 from pinjam.services.store import Contention, Store, Transaction
@@ -40,6 +42,7 @@ class Collecting:
     recorder: Recorder
     books: Books
     outbox: Outbox
+    reckoning: Reckoning
     reversing: Reversing
 
     def hear(self, notification: Mapping[str, object], *, request_id: str) -> None:
@@ -107,40 +110,43 @@ class Collecting:
             loan = tx.get(Loan, payment.loan_id)
             if loan is None:
                 raise LookupError(f"{payment.id}: {payment.loan_id} is not there")
-            trails = last_record(tx, payment.id), last_record(tx, payment.loan_id)
             if order.amount != payment.amount:
                 # Fixed-amount orders cannot bring another sum; a person must look before anything is posted.
                 log.error("payment-amount-differs", extra={"payment": payment.id, "arrived": order.amount})
                 raise StateForbids("payment-amount-differs")
-            return PaymentStatus.SETTLED, self._post(tx, payment, loan, order, actor, trails)
+            now = self.clock.now()
+            receipt = _receipt(payment, loan, order.paid_at or now, today=self.clock.today())
+            settled = replace(
+                payment,
+                status=PaymentStatus.SETTLED,
+                transaction_id=order.transaction_id,
+                settled_at=now,
+                posted_on=receipt.on,
+                closes=receipt.closes,
+                updated_at=now,
+            )
+            post = self._insert if comes_before_others(loan, receipt.on) else self._append
+            return PaymentStatus.SETTLED, post(tx, loan, _Arrival(payment, settled, receipt), actor)
 
         status, events = self.store.transact(work)
         self.outbox.publish(*events)
         return status
 
-    def _post(
-        self,
-        tx: Transaction,
-        payment: Payment,
-        loan: Loan,
-        order: Order,
-        actor: Actor,
-        trails: tuple[AuditRecord | None, AuditRecord | None],
-    ) -> tuple[Event, ...]:
-        now = self.clock.now()
-        receipt = _receipt(payment, loan, order.paid_at or now, today=self.clock.today())
-        paid, allocation, surplus = receive(loan, receipt) if loan.status in OWING else (loan, (), payment.amount)
-        settled = replace(
-            payment,
-            status=PaymentStatus.SETTLED,
-            transaction_id=order.transaction_id,
-            allocation=allocation,
-            surplus=surplus,
-            settled_at=now,
-            posted_on=receipt.on,
-            closes=receipt.closes,
-            updated_at=now,
+    def _insert(self, tx: Transaction, loan: Loan, arrival: "_Arrival", actor: Actor) -> tuple[Event, ...]:
+        """Money of an earlier business day than what is posted: those that came after it are reckoned again."""
+        change = Change(
+            before=arrival.payment, after=arrival.settled, action="payment-settled", loan_action="loan-repaid"
         )
+        reckoned = self.reckoning.reckon(tx, scene_of(tx, loan), change, actor)
+        return self._told(tx, arrival.settled, reckoned.surplus, actor), *reckoned.events
+
+    def _append(self, tx: Transaction, loan: Loan, arrival: "_Arrival", actor: Actor) -> tuple[Event, ...]:
+        """Money that is the newest by its business day, as it nearly always is: no other payment is touched."""
+        now, payment = self.clock.now(), arrival.payment
+        trails = last_record(tx, payment.id), last_record(tx, loan.id)
+        owing = loan.status in OWING
+        paid, allocation, surplus = receive(loan, arrival.receipt) if owing else (loan, (), payment.amount)
+        settled = replace(arrival.settled, allocation=allocation, surplus=surplus)
         tx.update(settled)
         if paid is not loan:
             paid = self._moved(paid, now)
@@ -154,17 +160,22 @@ class Collecting:
             loan_id=loan.id,
             subject=payment.id,
             postings=repayment(allocation, surplus, written_off=loan.status is LoanStatus.WRITTEN_OFF),
-            on=receipt.on,
+            on=arrival.receipt.on,
         )
         if surplus:
             refund = owed_back(settled, self.ids.new("rfd"), now)
             tx.insert(refund)
             self.recorder.refund(tx, None, None, refund, "refund-owed", actor)
-        who = {"user_id": loan.user_id, "loan_id": loan.id}
-        told = self.recorder.event(tx, "payment-settled", subject=settled.id, actor=actor, surplus=surplus, **who)
+        told = self._told(tx, settled, surplus, actor)
         if paid.status is LoanStatus.SETTLED and loan.status is not LoanStatus.SETTLED:
+            who = {"user_id": loan.user_id, "loan_id": loan.id}
             return told, self.recorder.event(tx, "loan-settled", subject=loan.id, actor=actor, **who)
         return (told,)
+
+    def _told(self, tx: Transaction, payment: Payment, surplus: int, actor: Actor) -> Event:
+        """That money came; `surplus` is what the borrower is owed back because of it, of this payment or another."""
+        who = {"user_id": payment.user_id, "loan_id": payment.loan_id}
+        return self.recorder.event(tx, "payment-settled", subject=payment.id, actor=actor, surplus=surplus, **who)
 
     def _moved(self, paid: Loan, now: datetime) -> Loan:
         """Settled when the last rupiah is paid; a written-off loan stays what it is."""
@@ -193,6 +204,14 @@ class Collecting:
             return to
 
         return self.store.transact(work)
+
+
+class _Arrival(NamedTuple):
+    """A payment before and after its money came, and that money with its day."""
+
+    payment: Payment
+    settled: Payment
+    receipt: Receipt
 
 
 class _Overtaken(Exception):

@@ -17,8 +17,8 @@ from pinjam.services.disbursing import Disbursing
 from pinjam.services.errors import Denied
 from pinjam.services.ports import Clock, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.refunding import Refunding
 from pinjam.services.repaying import OPEN_FOR
+from pinjam.services.returning import Returning
 from pinjam.services.store import Contention, Find, Record, Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Servicing:
     store: Store
     collecting: Collecting
     disbursing: Disbursing
-    refunding: Refunding
+    returning: Returning
     delivering: Delivering
     clock: Clock
     recorder: Recorder
@@ -164,7 +164,7 @@ class Servicing:
                 if refund.updated_at >= before:
                     continue
                 try:
-                    swept.refunds_retried += self.refunding.pay(refund.id, actor=actor)
+                    swept.refunds_retried += self.returning.pay(refund, actor=actor)
                 except (Unavailable, Contention) as fault:
                     swept.faults += 1
                     log.warning("refund-retry-failed", extra={"refund": refund.id, "fault": str(fault)})

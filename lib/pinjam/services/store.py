@@ -57,7 +57,7 @@ KINDS: Mapping[type, Kind] = {
     Loan: Kind("loans", (("open_for",), ("payout_id",))),
     Payment: Kind("payments"),
     JournalEntry: Kind("journal", (("key",), ("reverses",))),
-    Refund: Kind("refunds", (("payment_id",), ("payout_id",))),
+    Refund: Kind("refunds", (("payout_id",),)),
     Notification: Kind("notifications"),
     Device: Kind("devices", (("token",),)),
     Preferences: Kind("preferences"),
