@@ -31,7 +31,7 @@ from pinjam.domain.ledger import (
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import InterestMethod, Loan, LoanStatus, Quote
 from pinjam.domain.payoff import payoff
-from pinjam.domain.receipts import Posted, Receipt, changed, receive, replay
+from pinjam.domain.receipts import Posted, Receipt, changed, comes_before_others, receive, replay
 from pinjam.domain.repayment import bill, instalment_amount, late_fees, open_instalments, outstanding
 
 AT = datetime(2026, 3, 16, 3, tzinfo=UTC)
@@ -76,25 +76,36 @@ class Books:
         if f"repayment:{receipt.payment_id}" in self.journal:
             return
         self.events.append(lambda books: books.arrive(receipt))
-        paid, allocations, surplus = receive(self.loan, receipt)
         self.receipts[receipt.payment_id] = receipt
+        if comes_before_others(self.loan, receipt.on):
+            self._reckon(receipt.on)
+            return
+        paid, allocations, surplus = receive(self.loan, receipt)
         self._repaid(receipt.payment_id, receipt.on, (allocations, surplus))
         self._now(paid)
 
     def take_back(self, payment_id: str, on: date) -> None:
         """The bank took a payment back: it is undone, and those that went elsewhere because of it are posted anew."""
         self.events.append(lambda books: books.take_back(payment_id, on))
-        del self.receipts[payment_id]
+        del self.receipts[payment_id], self.postings[payment_id]
+        self._undo(payment_id, on)
+        self._reckon(on)
+
+    def _reckon(self, on: date) -> None:
+        """Receive all that stands anew; what went elsewhere is undone and posted again."""
         rebuilt, postings = replay(self.loan, self.receipts.values())
         moved = changed(self.postings, postings)
-        del self.postings[payment_id]
-        for each in (payment_id, *moved):
-            undone = self.entry_of.pop(each)
-            undoing = mirrored(undone.postings, written_off=self.written_off)
-            self._post("reversal", f"{each}:{len(self.journal)}", on, undoing, reverses=undone.id)
+        for each in moved:
+            if each in self.entry_of:
+                self._undo(each, on)
         for each in moved:
             self._repaid(each, on, postings[each], again=f":{len(self.journal)}")
         self._now(rebuilt)
+
+    def _undo(self, payment_id: str, on: date) -> None:
+        undone = self.entry_of.pop(payment_id)
+        undoing = mirrored(undone.postings, written_off=self.written_off)
+        self._post("reversal", f"{payment_id}:{len(self.journal)}", on, undoing, reverses=undone.id)
 
     def pay_back(self, payment_id: str, amount: int, on: date) -> None:
         """Surplus goes back to the borrower."""
@@ -162,6 +173,8 @@ class MoneyMachine(RuleBasedStateMachine):
         self.today = on
         self.payments = 0
         self.quoted = 0
+        self.promised: list[tuple[date, int]] = []
+        self.taken_back = False
 
     @rule(days=st.one_of(st.integers(1, 45), st.just(30), st.integers(90, 500)))
     def wait(self, days: int) -> None:
@@ -190,6 +203,25 @@ class MoneyMachine(RuleBasedStateMachine):
     def pay_what_was_quoted_on_an_earlier_day(self) -> None:
         self._pay(self.quoted, closes=True)
 
+    @rule(data=st.data(), amount=st.one_of(st.integers(1, 2_000), st.integers(1, 2_000_000)))
+    def hear_late_of_a_part(self, data: st.DataObject, amount: int) -> None:
+        self._pay(amount, on=self._earlier(data))
+
+    @rule(data=st.data())
+    def quote_a_payoff(self, data: st.DataObject) -> None:
+        """It is paid on its day, and heard of on another."""
+        self.promised.append((self.today, payoff(self.books.loan, self.today).total))
+        if data.draw(st.booleans()):
+            self.wait(data.draw(st.integers(1, 60)))
+
+    @precondition(lambda self: self.promised)
+    @rule(data=st.data())
+    def hear_of_a_payoff_that_was_paid_in_time(self, data: st.DataObject) -> None:
+        on, total = self.promised.pop(data.draw(st.integers(0, len(self.promised) - 1)))
+        self._pay(total, closes=True, on=on)
+        # What was taken back since is owed again, and only that.
+        assert self.taken_back or outstanding(self.books.loan, self.today) == 0
+
     @rule(more=st.integers(1, 1_000_000), closes=st.booleans())
     def pay_too_much(self, more: int, closes: bool) -> None:  # noqa: FBT001 - hypothesis fills it in.
         self._pay(outstanding(self.books.loan, self.today) + more, closes=closes)
@@ -206,6 +238,7 @@ class MoneyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.books.receipts)
     @rule(data=st.data())
     def take_a_payment_back(self, data: st.DataObject) -> None:
+        self.taken_back = True
         self.books.take_back(data.draw(st.sampled_from(list(self.books.receipts))), self.today)
 
     @precondition(lambda self: any(self._refundable()))
@@ -221,10 +254,15 @@ class MoneyMachine(RuleBasedStateMachine):
     def give_up(self) -> None:
         self.books.give_up(self.today)
 
-    def _pay(self, amount: int, *, closes: bool = False) -> None:
+    def _pay(self, amount: int, *, closes: bool = False, on: date | None = None) -> None:
         if amount:
             self.payments += 1
-            self.books.arrive(Receipt(payment_id=f"pay_{self.payments}", amount=amount, on=self.today, closes=closes))
+            receipt = Receipt(payment_id=f"pay_{self.payments}", amount=amount, on=on or self.today, closes=closes)
+            self.books.arrive(receipt)
+
+    def _earlier(self, data: st.DataObject) -> date:
+        paid_out = self.books.loan.disbursed_on or self.today
+        return self.today - timedelta(days=data.draw(st.integers(0, min(90, (self.today - paid_out).days))))
 
     def _refundable(self) -> list[tuple[str, int]]:
         left = [(key, self.books.postings[key][1] - each.refunded) for key, each in self.books.receipts.items()]

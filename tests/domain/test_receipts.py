@@ -11,7 +11,7 @@ from tests.domain.loans import LIVE, lent
 from pinjam.domain.loan import Instalment, Loan, LoanStatus
 from pinjam.domain.payment import Allocation
 from pinjam.domain.payoff import close, payoff
-from pinjam.domain.receipts import Receipt, changed, receive, replay
+from pinjam.domain.receipts import Receipt, changed, comes_before_others, receive, replay
 from pinjam.domain.repayment import allocate, bill, outstanding
 
 PAID_OUT = date(2026, 3, 16)
@@ -117,6 +117,34 @@ def test_a_payment_that_was_refunded_altogether_pays_nothing() -> None:
     assert receive(LOAN, paid(1, 500, FIRST_DUE, refunded=500)) == (LOAN, (), 500)
 
 
+def test_money_of_an_earlier_day_than_is_posted_is_not_received_on_top_of_it() -> None:
+    paid_up = receive(LOAN, paid(1, 544_650, FIRST_DUE)).loan
+    day_before = FIRST_DUE - timedelta(days=1)
+    assert comes_before_others(paid_up, day_before)
+    assert not comes_before_others(paid_up, FIRST_DUE)
+    assert not comes_before_others(LOAN, PAID_OUT)
+    with pytest.raises(ValueError, match="pay_2 of 2026-04-15 comes after money of a later day"):
+        receive(paid_up, paid(2, 1, day_before))
+
+
+def test_what_is_replayed_counts_in_business_order_and_within_a_day_as_it_was_heard_of() -> None:
+    first, second, third = paid(1, 1_000, FIRST_DUE), paid(2, 2_000, FIRST_DUE), paid(3, 3_000, SECOND_DUE)
+    in_order = replay(LOAN, [first, second, third])
+    assert replay(LOAN, [third, first, second]) == in_order
+    assert list(in_order.postings) == ["pay_1", "pay_2", "pay_3"]
+    assert list(replay(LOAN, [third, second, first]).postings) == ["pay_2", "pay_1", "pay_3"]
+
+
+def test_a_payoff_that_is_heard_late_still_closes_what_a_later_payment_has_touched_since() -> None:
+    """The later payment fixed late fees of days after the quote, which the quoted sum lacks."""
+    on = SECOND_DUE + timedelta(days=10)
+    closing = paid(1, payoff(LOAN, on).total, on, closes=True)
+    later = paid(2, 20_000, on + timedelta(days=5))
+    assert outstanding(receive(LOAN, later).loan, later.on) > closing.amount
+    closed = replay(LOAN, [later, closing])
+    assert (closed.loan.next_due_on, closed.postings["pay_1"][1], closed.postings["pay_2"]) == (None, 0, ((), 20_000))
+
+
 @pytest.mark.parametrize(("amount", "refunded"), [(0, 0), (-1, 0), (10, 11), (10, -1)])
 def test_a_receipt_of_nothing_or_with_more_refunded_than_arrived_is_refused(amount: int, refunded: int) -> None:
     with pytest.raises(ValueError, match=f"pay_1: amount {amount} of which {refunded} refunded"):
@@ -216,3 +244,27 @@ def test_replaying_is_receiving_one_by_one_and_always_leads_to_the_same(
         before_it = [receipt.payment_id for receipt in receipts[: receipts.index(gone)]]
         assert not set(changed(postings, without.postings)) & set(before_it)
         assert replay(without.loan, receipts) == (one_by_one, postings)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    loan=LIVE,
+    steps=HISTORIES,
+    amounts=st.lists(st.integers(1, 3_000_000), min_size=7, max_size=7),
+    data=st.data(),
+)
+def test_a_payoff_that_was_paid_on_its_day_closes_the_loan_whatever_else_is_heard_of_whenever(
+    loan: Loan, steps: list[tuple[int, str]], amounts: list[int], data: st.DataObject
+) -> None:
+    """Some of the payments are known when the payoff is quoted; others, of days before and after it, are not."""
+    receipts = history(loan, steps, amounts)
+    on = (loan.disbursed_on or PAID_OUT) + timedelta(days=data.draw(st.integers(0, 420)))
+    known = [one for one in receipts if one.on <= on and data.draw(st.booleans())]
+    quoted = payoff(replay(loan, known).loan, on).total
+    if quoted == 0:
+        return
+    closing = Receipt(payment_id="closing", amount=quoted, on=on, closes=True)
+    heard = data.draw(st.permutations([*receipts, closing]))
+    closed = replay(loan, heard)
+    assert closed.loan.next_due_on is None
+    assert {outstanding(closed.loan, on + timedelta(days=days)) for days in (0, 1, 1_000)} == {0}

@@ -89,7 +89,7 @@ class Money(RuleBasedStateMachine):
                     self.world.hear(order)
 
     @precondition(lambda self: self.orders("pending", "expired", "failed"))
-    @rule(which=WHICH, hours_ago=st.sampled_from([0, 0, 1, 30, 100]), told=st.integers(0, 3))
+    @rule(which=WHICH, hours_ago=st.sampled_from([0, 0, 1, 30, 900]), told=st.integers(0, 3))
     def pay(self, which: int, hours_ago: int, told: int) -> None:
         """The money comes, perhaps to an order that has ended, or it came earlier; we hear of it, or not yet."""
         self.moment()
@@ -99,6 +99,20 @@ class Money(RuleBasedStateMachine):
         paid_at = max(created, self.world.clock.now() - timedelta(hours=hours_ago))
         self.world.payments.move(order, "settled", paid_at=paid_at)
         for _ in range(told):
+            self.world.hear(order)
+
+    @precondition(lambda self: self.live())
+    @rule(which=WHICH, late=KINDS, meanwhile=KINDS, days=st.sampled_from([1, 9, 40]), share=st.integers(5, 100))
+    def hear_late(self, which: int, late: PaymentKind, meanwhile: PaymentKind, days: int, share: int) -> None:
+        """Paid on a day, heard of on another; between them another payment is posted."""
+        loan = self.live()[which % len(self.live())]
+        before = set(self.world.payments.orders)
+        self.order(self.live().index(loan), late, share)
+        unheard = set(self.world.payments.orders) - before
+        for order in unheard:
+            self.world.payments.move(order, "settled", paid_at=self.world.clock.now())
+        self.repay(self.live().index(loan), [meanwhile], days)
+        for order in unheard:
             self.world.hear(order)
 
     @precondition(lambda self: self.orders("pending", "settled"))

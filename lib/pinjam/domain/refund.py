@@ -8,7 +8,7 @@ from pinjam.domain.payment import Payment
 
 
 class RefundStatus(StrEnum):
-    """`owed -> sending -> paid`; back to `owed` when a payout fails; `void` when the payment was taken back."""
+    """`owed -> sending -> paid`; back to `owed` when a payout fails; `void` when the money is needed after all."""
 
     OWED = "owed"
     SENDING = "sending"
@@ -18,7 +18,10 @@ class RefundStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """What is owed back of one payment, in rupiah, and the payout that carries it."""
+    """What is owed back of one payment, in rupiah, and the payout that carries it.
+
+    A payment has one that is owed or void; beside it those that have left, where its surplus grew afterwards.
+    """
 
     id: str
     user_id: str
