@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 from pinjam.adapters import postgres_rows
 from pinjam.adapters.postgres import PostgresStore
 from pinjam.adapters.records import fields_of
+from pinjam.domain.ledger import EntryKind
 from pinjam.domain.notification import Notification
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
@@ -222,6 +223,22 @@ def test_a_refund_that_cannot_be_is_refused(
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         run(store_url, f"UPDATE refunds SET {changes}")  # noqa: S608 - the test's own text.
     assert refused.value.diag.constraint_name == constraint
+
+
+def test_a_payment_can_have_a_second_refund(store_url: str, run: "Run", fill: "Fill") -> None:
+    fill(store_url, users=1, loans_each=1)
+    run(
+        store_url,
+        "INSERT INTO refunds SELECT 'rfd_2', user_id, loan_id, payment_id, 1, 'owed', now(), now() FROM refunds",
+    )
+    assert run(store_url, "SELECT count(*), count(DISTINCT payment_id) FROM refunds") == [(2, 1)]
+
+
+@pytest.mark.parametrize("kind", get_args(EntryKind))
+def test_the_journal_takes_every_kind_of_entry(store_url: str, run: "Run", fill: "Fill", kind: str) -> None:
+    fill(store_url, users=1, loans_each=1)
+    run(store_url, "UPDATE journal SET kind = %s", kind)
+    assert run(store_url, "SELECT kind FROM journal") == [(kind,)]
 
 
 def test_an_entry_without_postings_is_refused(store_url: str, run: "Run", fill: "Fill") -> None:

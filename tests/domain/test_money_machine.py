@@ -99,7 +99,8 @@ class Books:
             if each in self.entry_of:
                 self._undo(each, on)
         for each in moved:
-            self._repaid(each, on, postings[each], again=f":{len(self.journal)}")
+            again = f":{len(self.journal)}" if f"repayment:{each}" in self.journal else ""
+            self._repaid(each, on, postings[each], again=again)
         self._now(rebuilt)
 
     def _undo(self, payment_id: str, on: date) -> None:
