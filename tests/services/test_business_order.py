@@ -43,8 +43,8 @@ def go_past_due(world: World, loan_id: str) -> None:
     world.go_to(world.loan(loan_id).instalments[0].due_date + timedelta(days=QUOTED_AFTER))
 
 
-@pytest.mark.parametrize("meanwhile", [10_000, 100_000, 700_000, None])
-@pytest.mark.parametrize("days", [1, 3, 40])
+@pytest.mark.parametrize("meanwhile", [10_000, 700_000, None])
+@pytest.mark.parametrize("days", [1, 40])
 def test_a_payoff_that_was_paid_in_time_closes_the_loan_whatever_was_posted_before_we_heard(
     world: World, user_id: str, loan_id: str, meanwhile: int | None, days: int
 ) -> None:
@@ -81,7 +81,6 @@ def test_a_part_that_is_heard_late_spares_the_late_fee_of_the_days_between(
 ) -> None:
     go_past_due(world, loan_id)
     part = paid_silently(world, user_id, loan_id, amount=200_000)
-    twin = world.verified(2)
     world.pass_days(10)
     instalment = world.pay(user_id, loan_id)
     fee = sum(one.late_fee for one in world.payment(instalment).allocation)
@@ -89,7 +88,6 @@ def test_a_part_that_is_heard_late_spares_the_late_fee_of_the_days_between(
     loan = world.loan(loan_id)
     assert sum(one.paid_late_fee for one in loan.instalments) < fee
     assert [one.fee_from for one in loan.instalments[:2]] == [world.clock.today()] * 2
-    assert twin
     check_money(world)
 
 
