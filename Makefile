@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 CODE := lib functions tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format ledger audit undelivered openapi golden lock clean
+.PHONY: help run demo test check format ledger audit review undelivered openapi golden lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ audit: $(INSTALLED) ## Check the audit log of the running local system
 
 undelivered: $(INSTALLED) ## List messages that were given up (ARGS="again ID --by NAME")
 	@$(BIN)/python -m pinjam.undelivered $(ARGS)
+
+review: $(INSTALLED) ## What waits for a person in the running local system (ARGS="show ID")
+	@$(BIN)/python -m pinjam.review $(or $(ARGS),list)
 
 openapi: $(INSTALLED) ## Write the OpenAPI documents from the models
 	$(BIN)/python -m pinjam.local.documents

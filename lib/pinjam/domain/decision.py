@@ -256,7 +256,10 @@ def _result(
 
 
 def replay(snapshot: Mapping[str, object], policy: Policy) -> Decision:
-    """The decision again, from the snapshot that it kept; identical under the policy that it was made under."""
+    """The decision again, from the snapshot that it kept; identical under the policy that it was made under.
+
+    A person's review is not in it: that is nothing that follows from the input.
+    """
     # What came back from the store is untyped; a snapshot is written by `_snapshot` only.
     plain: Mapping[str, Any] = snapshot
     application, borrower, history = plain["application"], plain["borrower"], plain["history"]

@@ -100,8 +100,22 @@ class RuleResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A person's answer to a referred application; in whose words, and why, is in the audit log.
+
+    `reasons` and `offered_amount` are as in a decision; `policy_id` is the policy that the answer kept to.
+    """
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    offered_amount: int | None
+    policy_id: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The answer to an application, with all that is needed to replay it.
+    """The machine's answer to an application, with all that is needed to replay it, and a person's if it was referred.
 
     `reasons` are the codes shown to the borrower (at most four, most serious first); `rules` holds every
     rule's result; `snapshot` the full input, as plain JSON values; `limit` the borrower's limit in rupiah.
@@ -118,6 +132,12 @@ class Decision:
     decided_on: date
     decided_at: datetime
     snapshot: Mapping[str, object]
+    review: Review | None = None
+
+    @property
+    def last_word(self) -> "Decision | Review":
+        """The answer that counts: the person's where there is one."""
+        return self.review or self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Harga pinjaman ini melebihi batas peraturan, sehingga tidak dapat ditawarkan.",
         "The price of this loan exceeds what the rules allow, so it cannot be offered.",
     ),
+    "REVIEWED_DECLINED": (
+        "Petugas kami sudah memeriksa pengajuan Anda dan belum dapat menyetujuinya.",
+        "One of our staff has looked at your application and cannot approve it.",
+    ),
     # Checks of an identity.
     "KYC_NIK": (
         "NIK tidak ditemukan atau tidak cocok dengan data kependudukan. Periksa kembali nomor KTP Anda.",
@@ -95,6 +99,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "KYC_UNANSWERED": (
         "Sebagian pemeriksaan identitas belum mendapat jawaban dan sedang dilanjutkan petugas kami.",
         "Part of the identity check has had no answer yet; our staff are following it up.",
+    ),
+    "REVIEWED_REJECTED": (
+        "Petugas kami sudah memeriksa dan belum dapat memastikan identitas Anda dari foto yang dikirim.",
+        "One of our staff has looked and cannot confirm your identity from the pictures that you sent.",
     ),
     "NIK_BIRTH_DATE_DIFFERS": (
         "Tanggal lahir pada KTP berbeda dengan tanggal pada NIK dan sedang diperiksa petugas kami.",

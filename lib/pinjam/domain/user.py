@@ -58,7 +58,7 @@ class Kyc:
     """The latest verification: its checks and why it ended as it did.
 
     `attempts` counts attempts on `attempted_on` (business date) only. `faults` counts the times in the
-    running attempt that the provider gave no answer.
+    running attempt that the provider gave no answer. `concluded_at` is when it ended in what it says now.
     """
 
     checks: tuple[KycCheck, ...] = ()
@@ -67,6 +67,7 @@ class Kyc:
     attempted_on: date | None = None
     attempts: int = 0
     faults: int = 0
+    concluded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pinjam.services.refunding import Refunding
     from pinjam.services.repaying import Repaying
     from pinjam.services.returning import Returning
+    from pinjam.services.reviewing import Reviewing
     from pinjam.services.servicing import Servicing
     from pinjam.services.sessions import Sessions
     from pinjam.services.signup import Registration
@@ -355,6 +356,13 @@ class App:
         from pinjam.services.deciding import Deciding
 
         return Deciding(self.store, self.policies, self.clock, self.recorder, self.outbox)
+
+    @cached_property
+    def reviewing(self) -> "Reviewing":
+        """What a person decides."""
+        from pinjam.services.reviewing import Reviewing
+
+        return Reviewing(self.store, self.objects, self.policies, self.clock, self.recorder, self.outbox)
 
     @cached_property
     def disbursing(self) -> "Disbursing":

@@ -77,12 +77,13 @@ def document(problem: Problem, *, locale: Locale, instance: str) -> dict[str, ob
     }
     if problem.fields:
         body["errors"] = [
-            {"field": one.field, "code": one.code, "message": _message(one, locale)} for one in problem.fields
+            {"field": one.field, "code": one.code, "message": message(one, locale)} for one in problem.fields
         ]
     return body
 
 
-def _message(one: FieldProblem, locale: Locale) -> str:
+def message(one: FieldProblem, locale: Locale) -> str:
+    """Why a field is refused, in words that go after its name."""
     texts = cast("Mapping[str, str]", load("fields").get(one.code, load("fields")["invalid"]))
     return texts[locale].format_map(_Known(one.params))
 

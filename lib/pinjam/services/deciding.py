@@ -1,16 +1,17 @@
 """The decision on an application, made once and kept so that it can be replayed."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 from pinjam.domain.decision import decide
-from pinjam.domain.document import DocumentKind
+from pinjam.domain.document import Document, DocumentKind
 from pinjam.domain.history import history_of, snapshot_of
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Decision, Loan, LoanStatus, Outcome
 from pinjam.domain.policy import Policies, Policy
 from pinjam.domain.pricing import quote
 from pinjam.domain.trail import Event
+from pinjam.domain.user import User
 from pinjam.services.borrowers import documents_of, known, loans_of
 from pinjam.services.ports import Clock
 from pinjam.services.recording import Actor, Outbox, Recorder, consume, last_record
@@ -50,20 +51,8 @@ class Deciding:
             previous = last_record(tx, loan.id)
             today, now = self.clock.today(), self.clock.now()
             policy = self.policies.on(today)
-            decision = decide(
-                loan.application,
-                snapshot_of(user, has_income_document=any(one.kind is DocumentKind.INCOME for one in papers)),
-                history_of(
-                    loans,
-                    application_id=loan.id,
-                    on=today,
-                    window_days=policy.decision.applications_window_days,
-                ),
-                policy,
-                today,
-                decided_at=now,
-            )
-            decided = _decided(loan, decision, policy)
+            decision = decision_on(loan, user, papers, loans, policy, on=today, decided_at=now)
+            decided = answered(loan, decision, policy, on=today)
             tx.update(decided)
             consume(tx, CONSUMER, event, now)
             self.recorder.loan(tx, previous, loan, decided, "loan-decided", actor)
@@ -75,11 +64,33 @@ class Deciding:
         self.outbox.publish(*self.store.transact(work))
 
 
-def _decided(loan: Loan, decision: Decision, policy: Policy) -> Loan:
-    """The loan with its decision and, where there is one, its offer."""
-    to = STATUS_OF[decision.outcome]
-    if to is not LoanStatus.APPROVED or decision.offered_amount is None:
-        return move(loan, to, updated_at=decision.decided_at, decision=decision)
-    offer = quote(policy, amount=decision.offered_amount, tenor_months=loan.tenor_months, start=decision.decided_on)
-    expires_on = decision.decided_on + timedelta(days=policy.product.offer_valid_days)
-    return move(loan, to, updated_at=decision.decided_at, decision=decision, offer=offer, offer_expires_on=expires_on)
+def decision_on(
+    loan: Loan,
+    user: User,
+    papers: tuple[Document, ...],
+    loans: tuple[Loan, ...],
+    policy: Policy,
+    *,
+    on: date,
+    decided_at: datetime,
+) -> Decision:
+    """The decision on an application, by what is known of its borrower now."""
+    return decide(
+        loan.application,
+        snapshot_of(user, has_income_document=any(one.kind is DocumentKind.INCOME for one in papers)),
+        history_of(loans, application_id=loan.id, on=on, window_days=policy.decision.applications_window_days),
+        policy,
+        on,
+        decided_at=decided_at,
+    )
+
+
+def answered(loan: Loan, decision: Decision, policy: Policy, *, on: date) -> Loan:
+    """The loan with its decision and, where that is a yes, an offer at the policy's price from this day on."""
+    answer = decision.last_word
+    to, at = STATUS_OF[answer.outcome], answer.decided_at
+    if to is not LoanStatus.APPROVED or answer.offered_amount is None:
+        return move(loan, to, updated_at=at, decision=decision)
+    offer = quote(policy, amount=answer.offered_amount, tenor_months=loan.tenor_months, start=on)
+    expires_on = on + timedelta(days=policy.product.offer_valid_days)
+    return move(loan, to, updated_at=at, decision=decision, offer=offer, offer_expires_on=expires_on)

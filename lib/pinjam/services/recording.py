@@ -106,8 +106,10 @@ class Recorder:
         after: Loan,
         action: str,
         actor: Actor,
+        *,
+        reason: str | None = None,
     ) -> AuditRecord:
-        """Add the next record to a loan's chain: its state and its money, before and after."""
+        """Add the next record to a loan's chain: its state and its money, before and after, and a person's reason."""
         return self.audit(
             tx,
             previous,
@@ -115,7 +117,7 @@ class Recorder:
             action=action,
             actor=actor,
             before=_facts(before) if before else None,
-            after=_facts(after),
+            after=_facts(after) if reason is None else {**_facts(after), "reason": reason},
         )
 
     def payment(

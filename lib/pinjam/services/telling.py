@@ -7,14 +7,14 @@ from typing import cast
 
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.history import RUNNING
-from pinjam.domain.loan import Loan
+from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.money import format_rupiah
 from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Payment
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.repayment import bill
 from pinjam.domain.trail import Event
-from pinjam.domain.user import Locale, User
+from pinjam.domain.user import Locale, User, UserStatus
 from pinjam.services.borrowers import loans_of
 from pinjam.services.store import Reader
 from pinjam.wording import load
@@ -60,9 +60,9 @@ class Tale:
 def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None:
     """What to tell the borrower of this event; None if its subject is gone, or no longer worth telling."""
     if event.topic in ("user-verified", "account-changed"):
-        return _of_account(event, user)
+        return None if _overtaken(event, user.status) else _of_account(event, user)
     loan = tx.get(Loan, str(event.data.get("loan_id", event.subject)))
-    if loan is None or _is_past(tx, event, loan):
+    if loan is None or _overtaken(event, loan.status) or _is_past(tx, event, loan):
         return None
     facts, data = {"name": user.full_name}, {"loan_id": loan.id}
     facts |= _loan_facts(loan, user.locale, today)
@@ -99,6 +99,12 @@ def _is_past(tx: Reader, event: Event, loan: Loan) -> bool:
     return event.topic == "loan-invitation" and any(one.status in RUNNING for one in loans_of(tx, loan.user_id))
 
 
+def _overtaken(event: Event, status: UserStatus | LoanStatus) -> bool:
+    """Whether the news is that a person will look, and the answer has come since: then that is told instead."""
+    said = event.data.get("status") or event.data.get("outcome")
+    return said in (UserStatus.REVIEW, LoanStatus.REFERRED) and said != status
+
+
 def day(on: date, locale: Locale) -> str:
     """A date as people write it, e.g. 22 Nov 2026; in letters that a text message can carry."""
     return f"{on.day} {MONTHS[locale][on.month - 1]} {on.year}"
@@ -127,7 +133,7 @@ def _kind(event: Event, loan: Loan, today: date, *, surplus: bool) -> str:
         case "loan-accepted":
             return "contract-accepted"
         case "loan-decided":
-            return DECISION_KINDS[loan.decision.outcome] if loan.decision else "loan-referred"
+            return DECISION_KINDS[loan.decision.last_word.outcome] if loan.decision else "loan-referred"
         case "payment-settled":
             return "payment-surplus" if surplus else "payment-received"
         case "instalment-reminder":
@@ -143,7 +149,7 @@ def _loan_facts(loan: Loan, locale: Locale, today: date) -> dict[str, str]:
         "amount": format_rupiah(loan.amount),
         "requested": format_rupiah(loan.application.amount),
         "tenor": str(loan.tenor_months),
-        "reasons": _reasons(loan.decision.reasons if loan.decision else (), locale),
+        "reasons": _reasons(loan.decision.last_word.reasons if loan.decision else (), locale),
     }
     offer = loan.contract.quote if loan.contract else loan.offer
     if offer is not None:

@@ -1,11 +1,13 @@
 """Identity verification: asks the e-KYC provider, and judges what it answers by the policy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
 from pinjam.domain.policy import Policies
-from pinjam.domain.trail import Event
-from pinjam.domain.user import KycCheck, User, UserStatus
+from pinjam.domain.trail import AuditRecord, Event
+from pinjam.domain.user import Kyc, KycCheck, User, UserStatus
 from pinjam.domain.verification import UNANSWERED, judge, move_user
 from pinjam.services.borrowers import documents_of, known
 from pinjam.services.ports import Clock, IdentityCheck, IdentityClaim, ObjectStore, Refused, Unavailable, Vault
@@ -91,29 +93,60 @@ class Verification:
             previous = last_record(tx, event.subject)
             if user.status is not UserStatus.VERIFYING or consumed(tx, CONSUMER, event):
                 return ()
-            kyc = replace(user.kyc, checks=checks, reasons=reasons)
-            tx.update(move_user(user, status, updated_at=self.clock.now(), kyc=kyc))
-            for document in documents:
-                if document.status is DocumentStatus.RECEIVED and document.kind is not DocumentKind.INCOME:
-                    _stamp(tx, document, status)
             consume(tx, CONSUMER, event, self.clock.now())
-            self.recorder.audit(
+            _, told = conclude(
                 tx,
+                self.recorder,
                 previous,
-                subject=user.id,
+                user,
+                documents,
+                status,
+                kyc=replace(user.kyc, checks=checks, reasons=reasons),
                 action="verification-concluded",
                 actor=actor,
-                before={"status": user.status.value},
-                after={
-                    "status": status.value,
-                    "checks": {check.name: check.outcome for check in checks},
-                    "reasons": list(reasons),
-                },
+                facts={"checks": {check.name: check.outcome for check in checks}},
+                at=self.clock.now(),
             )
-            told = self.recorder.event(tx, "user-verified", subject=user.id, actor=actor, status=status.value)
-            return (told,)
+            return told
 
         self.outbox.publish(*self.store.transact(work))
+
+
+def conclude(
+    tx: Transaction,
+    recorder: Recorder,
+    previous: AuditRecord | None,
+    user: User,
+    documents: tuple[Document, ...],
+    status: UserStatus,
+    *,
+    kyc: Kyc,
+    action: str,
+    actor: Actor,
+    facts: Mapping[str, object],
+    at: datetime,
+) -> tuple[User, tuple[Event, ...]]:
+    """End a verification, by the machine or by a person: the borrower's status, the outcome on the papers, the
+
+    audit record with `facts`, and the event that tells of it, unless the status is what it was.
+    """
+    judged = move_user(user, status, updated_at=at, kyc=replace(kyc, concluded_at=at))
+    tx.update(judged)
+    for document in documents:
+        if document.status is DocumentStatus.RECEIVED and document.kind is not DocumentKind.INCOME:
+            _stamp(tx, document, status)
+    recorder.audit(
+        tx,
+        previous,
+        subject=user.id,
+        action=action,
+        actor=actor,
+        before={"status": user.status.value},
+        after={"status": status.value, "reasons": list(kyc.reasons), **facts},
+    )
+    if status is user.status:
+        return judged, ()
+    return judged, (recorder.event(tx, "user-verified", subject=user.id, actor=actor, status=status.value),)
 
 
 def _stamp(tx: Transaction, document: Document, status: UserStatus) -> None:

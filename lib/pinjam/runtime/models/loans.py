@@ -105,7 +105,7 @@ class AcceptRequest(Given):
 
 
 class DecisionShown(Shown):
-    """The answer to an application."""
+    """The answer to an application; a person's, where there is one."""
 
     outcome: Literal["approved", "counter_offer", "referred", "declined"]
     reasons: list[ReasonShown]
@@ -186,7 +186,7 @@ class LoanShown(Shown):
     @classmethod
     def of(cls, loan: Loan, today: date, locale: Locale) -> "LoanShown":
         """The loan as of a business date, in the caller's language. Nothing is written."""
-        decision = loan.decision
+        answer = loan.decision.last_word if loan.decision else None
         owed = bill(loan, today)
         offer = loan.contract.quote if loan.contract else loan.offer
         return cls(
@@ -197,12 +197,12 @@ class LoanShown(Shown):
             purpose=loan.purpose,
             offer=QuoteShown.of(offer) if offer else None,
             decision=DecisionShown(
-                outcome=decision.outcome,
-                reasons=[ReasonShown(code=code, message=reason_text(code, locale)) for code in decision.reasons],
-                decided_at=decision.decided_at,
-                policy_id=decision.policy_id,
+                outcome=answer.outcome,
+                reasons=[ReasonShown(code=code, message=reason_text(code, locale)) for code in answer.reasons],
+                decided_at=answer.decided_at,
+                policy_id=answer.policy_id,
             )
-            if decision
+            if answer
             else None,
             outstanding=owed.outstanding,
             next_due=NextDue.of(owed.next_due) if owed.next_due else None,

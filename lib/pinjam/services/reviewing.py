@@ -1,0 +1,237 @@
+"""What waits for a person, what they need to know of it, and their decision.
+
+A decision is the machine's in all but its actor: the same moves, events and notifications, in one transaction
+with its audit record, which has the reviewer and the reason.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from pinjam.domain.document import Document, DocumentStatus
+from pinjam.domain.loan import Loan, LoanStatus
+from pinjam.domain.policy import Policies
+from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.review import RulesForbid, approved, declined
+from pinjam.domain.trail import AuditRecord, Event
+from pinjam.domain.user import User, UserStatus
+from pinjam.services.borrowers import MOST, documents_of, known, loans_of
+from pinjam.services.deciding import answered, decision_on
+from pinjam.services.documents import DOWNLOAD_S
+from pinjam.services.errors import Invalid, NotFound, StateForbids
+from pinjam.services.ports import Clock, ObjectStore
+from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.store import Find, Reader, Store, Transaction
+from pinjam.services.verification import conclude
+
+REJECTED = "REVIEWED_REJECTED"
+"""The reason code of a person's refusal of an identity."""
+
+REASON_MIN, REASON_MAX, REVIEWER_MIN, REVIEWER_MAX = 5, 500, 2, 64
+"""Lengths of what goes into the audit log, in characters."""
+
+_NIK = re.compile(r"\d{16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A case that a person must decide; `reasons` are why, `amount` (rupiah) is what an application asks for."""
+
+    id: str
+    kind: Literal["identity", "application"]
+    since: datetime
+    reasons: tuple[str, ...]
+    amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """What waits, of each kind the longest waiting first; `whole` is false when there is more."""
+
+    cases: tuple[Waiting, ...]
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is known of a case. `loan` is None when it is about the identity itself; `others` are the other loans.
+
+    `papers` come with a URL that gives their bytes for five minutes; `trail` is the subject's audit log.
+    """
+
+    user: User
+    loan: Loan | None
+    others: tuple[Loan, ...]
+    trail: tuple[AuditRecord, ...]
+    papers: tuple[tuple[Document, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A person's decision. Invalid unless reviewer and reason are one line each, of a length that can be kept,
+
+    without a whole NIK: the audit log holds no personal data.
+    """
+
+    approve: bool
+    reviewer: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        problems = [
+            *_line("reviewer", self.reviewer, REVIEWER_MIN, REVIEWER_MAX),
+            *_line("reason", self.reason, REASON_MIN, REASON_MAX),
+        ]
+        if problems:
+            raise Invalid(*problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewing:
+    """Lets a person decide what the machine would not."""
+
+    store: Store
+    objects: ObjectStore
+    policies: Policies
+    clock: Clock
+    recorder: Recorder
+    outbox: Outbox
+
+    def waiting(self, *, limit: int = MOST) -> Queue:
+        """Identities in review, then referred applications, at most `limit` of each."""
+        in_review = Find(kind=User, where={"status": UserStatus.REVIEW}, order="updated_at", limit=limit)
+        referred = Find(kind=Loan, where={"status": LoanStatus.REFERRED}, limit=limit)
+        users, loans = self.store.read(lambda tx: (tx.find(in_review), tx.find(referred)))
+        return Queue(
+            cases=(*map(_identity, users.items), *map(_application, loans.items)),
+            whole=users.next_cursor is None and loans.next_cursor is None,
+        )
+
+    def show(self, case_id: str) -> Case:
+        """The case of a borrower's identity or of a loan. NotFound if there is no such."""
+
+        def work(tx: Reader) -> tuple[Case, tuple[Document, ...]]:
+            subject = _subject(tx, case_id)
+            user = known(tx, subject.user_id) if isinstance(subject, Loan) else subject
+            trail = Find(kind=AuditRecord, where={"subject": case_id}, order="number", descending=True, limit=MOST)
+            case = Case(
+                user=user,
+                loan=subject if isinstance(subject, Loan) else None,
+                others=tuple(one for one in loans_of(tx, user.id) if one.id != case_id),
+                trail=tx.find(trail).items[::-1],
+            )
+            return case, documents_of(tx, user.id)
+
+        case, documents = self.store.read(work)
+        papers = tuple(
+            (one, self.objects.download_url(one.object_key, content_type=one.content_type, expires_in_s=DOWNLOAD_S))
+            for one in documents
+            if one.status is not DocumentStatus.REPLACED
+        )
+        return replace(case, papers=papers)
+
+    def decide(self, case_id: str, verdict: Verdict, *, request_id: str) -> User | Loan:
+        """Decide a case; the borrower or the loan as it stands then.
+
+        NotFound; StateForbids `not-in-review` when nothing, or no longer, waits for a person, and
+        `rules-forbid` for a yes that the rules in force do not allow. Of two at once one is refused.
+        """
+        actor = Actor(id=f"staff:{verdict.reviewer}", request_id=request_id)
+
+        def work(tx: Transaction) -> tuple[User | Loan, tuple[Event, ...]]:
+            subject = _subject(tx, case_id)
+            if isinstance(subject, Loan):
+                return self._application(tx, subject, verdict, actor)
+            return self._identity(tx, subject, verdict, actor)
+
+        decided, events = self.store.transact(work)
+        self.outbox.publish(*events)
+        return decided
+
+    def _identity(self, tx: Transaction, user: User, verdict: Verdict, actor: Actor) -> tuple[User, tuple[Event, ...]]:
+        documents = documents_of(tx, user.id)
+        previous = last_record(tx, user.id)
+        if user.status is not UserStatus.REVIEW:
+            raise StateForbids("not-in-review", {"status": user.status.value})
+        status, reasons = (UserStatus.VERIFIED, ()) if verdict.approve else (UserStatus.REJECTED, (REJECTED,))
+        return conclude(
+            tx,
+            self.recorder,
+            previous,
+            user,
+            documents,
+            status,
+            kyc=replace(user.kyc, reasons=reasons),
+            action="identity-reviewed",
+            actor=actor,
+            facts={"reason": verdict.reason},
+            at=self.clock.now(),
+        )
+
+    def _application(
+        self, tx: Transaction, loan: Loan, verdict: Verdict, actor: Actor
+    ) -> tuple[Loan, tuple[Event, ...]]:
+        user, papers, loans = known(tx, loan.user_id), documents_of(tx, loan.user_id), loans_of(tx, loan.user_id)
+        previous = last_record(tx, loan.id)
+        if loan.status is not LoanStatus.REFERRED or loan.decision is None:
+            raise StateForbids("not-in-review", {"status": loan.status.value})
+        today, now = self.clock.today(), self.clock.now()
+        policy = self.policies.on(today)
+        if verdict.approve:
+            again = decision_on(loan, user, papers, loans, policy, on=today, decided_at=now)
+            try:
+                decision = approved(loan.decision, again, loan.application, policy, decided_at=now)
+            except RulesForbid as rules:
+                raise StateForbids("rules-forbid", {"rules": str(rules)}) from None
+        else:
+            decision = declined(loan.decision, policy, decided_at=now)
+        after = answered(loan, decision, policy, on=today)
+        tx.update(after)
+        self.recorder.loan(tx, previous, loan, after, "application-reviewed", actor, reason=verdict.reason)
+        told = self.recorder.event(
+            tx,
+            "loan-decided",
+            subject=loan.id,
+            actor=actor,
+            user_id=loan.user_id,
+            outcome=decision.last_word.outcome,
+        )
+        return after, (told,)
+
+
+def _subject(tx: Reader, case_id: str) -> User | Loan:
+    kind: type[User] | type[Loan] = Loan if case_id.startswith("loan_") else User
+    subject = tx.get(kind, case_id)
+    if subject is None:
+        raise NotFound("case-not-found")
+    return subject
+
+
+def _identity(user: User) -> Waiting:
+    return Waiting(
+        id=user.id, kind="identity", since=user.kyc.concluded_at or user.updated_at, reasons=user.kyc.reasons
+    )
+
+
+def _application(loan: Loan) -> Waiting:
+    decision = loan.decision
+    return Waiting(
+        id=loan.id,
+        kind="application",
+        since=decision.decided_at if decision else loan.created_at,
+        reasons=decision.reasons if decision else (),
+        amount=loan.application.amount,
+    )
+
+
+def _line(field: str, text: str, shortest: int, longest: int) -> Iterator[FieldProblem]:
+    if len(text.strip()) < shortest:
+        yield FieldProblem(field=field, code="too-short", params={"limit": shortest})
+    elif len(text) > longest:
+        yield FieldProblem(field=field, code="too-long", params={"limit": longest})
+    elif not text.isprintable():
+        yield FieldProblem(field=field, code="control-characters", params={})
+    elif _NIK.search(text):
+        yield FieldProblem(field=field, code="holds-a-nik", params={})
