@@ -179,6 +179,9 @@ class World:
     def pass_days(self, days: int) -> None:
         self.clock.instant += timedelta(days=days)
 
+    def pass_minutes(self, minutes: int) -> None:
+        self.clock.instant += timedelta(minutes=minutes)
+
     # Getting somewhere
 
     def keyed(self, user_id: str, route: str = "route", key: str | None = None, request: str = "") -> Keyed[Any]:

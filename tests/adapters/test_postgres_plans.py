@@ -20,6 +20,7 @@ from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
+from pinjam.domain.user import User, UserStatus
 from pinjam.services.store import Find
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ MIDDLE = date(2026, 6, 1)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 MINE = {"user_id": "usr_00007"}
 WITHDRAWN = {"status": LoanStatus.WITHDRAWN}
+IN_REVIEW = {"status": UserStatus.REVIEW}
+REFERRED = {"status": LoanStatus.REFERRED}
 PENDING = {"status": PaymentStatus.PENDING}
 
 
@@ -49,6 +52,8 @@ def filled_url(database_url: str, migrated_url: str, run: "Run", fill: "Fill") -
     ("query", "place", "index"),
     [
         (Find(kind=Loan, where=MINE, descending=True), "loan_010000", "loans_user_id_id"),
+        (Find(kind=User, where=IN_REVIEW, order="updated_at"), NOON, "users_in_review"),
+        (Find(kind=Loan, where=REFERRED, order="updated_at"), NOON, "loans_referred"),
         (Find(kind=Payment, where=MINE, descending=True), "pay_010000", "payments_user_id_id"),
         (Find(kind=Payment, where={"loan_id": "loan_000007"}), "pay_000001", "payments_loan_id_id"),
         (

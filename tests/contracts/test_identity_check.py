@@ -13,6 +13,7 @@ from PIL import Image
 
 from pinjam.adapters.ekyc import VerihubsCheck
 from pinjam.domain.user import KycCheck
+from pinjam.local.sandbox.faults import BUSY_S
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
 from pinjam.services.ports import IdentityCheck, IdentityClaim, Refused, Unavailable
@@ -97,6 +98,14 @@ def test_a_provider_that_is_down_is_unavailable(sandbox: SandboxServers, provide
     sandbox.sandbox.faults.set("ekyc", "down", times=1)
     with pytest.raises(Unavailable):
         provider.check(CLAIM)
+    assert outcomes(provider.check(CLAIM)) == ALL_PASS
+
+
+def test_a_provider_that_is_busy_says_when_to_come_back(sandbox: SandboxServers, provider: IdentityCheck) -> None:
+    sandbox.sandbox.faults.set("ekyc", "busy", times=1)
+    with pytest.raises(Unavailable) as busy:
+        provider.check(CLAIM)
+    assert busy.value.retry_after_s == BUSY_S
     assert outcomes(provider.check(CLAIM)) == ALL_PASS
 
 

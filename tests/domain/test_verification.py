@@ -102,6 +102,7 @@ USER_MOVES = {
     ("review", "verified"),
     ("review", "rejected"),
     ("review", "verifying"),
+    ("review", "review"),
     ("rejected", "verifying"),
 }
 

@@ -119,11 +119,15 @@ class DecisionPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationPolicy:
-    """When a face matches (0-100): from `selfie_accept` on yes, from `selfie_review` on a person looks."""
+    """When a face matches (0-100): from `selfie_accept` on yes, from `selfie_review` on a person looks.
+
+    After `faults_before_review` tries without an answer from the provider a person may look, too.
+    """
 
     selfie_accept: int
     selfie_review: int
     attempts_per_day: int
+    faults_before_review: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,10 @@ USER_MOVES: Mapping[UserStatus, frozenset[UserStatus]] = {
     UserStatus.REGISTERED: frozenset({UserStatus.VERIFYING}),
     UserStatus.VERIFYING: frozenset({UserStatus.VERIFIED, UserStatus.REJECTED, UserStatus.REVIEW}),
     # A person decides, or the borrower sends new pictures.
-    UserStatus.REVIEW: frozenset({UserStatus.VERIFIED, UserStatus.REJECTED, UserStatus.VERIFYING}),
+    UserStatus.REVIEW: frozenset(
+        # The provider's answer can come late, and leave it in review for another reason.
+        {UserStatus.VERIFIED, UserStatus.REJECTED, UserStatus.VERIFYING, UserStatus.REVIEW}
+    ),
     UserStatus.REJECTED: frozenset({UserStatus.VERIFYING}),
     UserStatus.VERIFIED: frozenset(),
 }

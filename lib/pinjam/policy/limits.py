@@ -7,6 +7,7 @@ from itertools import pairwise
 from pinjam.domain.money import PPM
 from pinjam.domain.policy import DecisionPolicy, NumberScale, Policy, ProductPolicy, Scorecard
 from pinjam.domain.pricing import PriceOverCap, price_cap_ppm_per_day, quote
+from pinjam.domain.task import MOST_TRIES
 from pinjam.policy.reading import PolicyError
 
 HARDEST_START = date(2023, 1, 31)
@@ -31,7 +32,9 @@ def _problems(policy: Policy) -> Iterator[Problem]:
     verification = policy.verification
     if not 0 < verification.selfie_review < verification.selfie_accept <= BEST_MATCH:
         yield "verification.selfie_review", f"must be above 0 and below selfie_accept, which is at most {BEST_MATCH}"
-    yield from _at_least_one(verification, "verification", "attempts_per_day")
+    yield from _at_least_one(verification, "verification", "attempts_per_day", "faults_before_review")
+    if verification.faults_before_review > MOST_TRIES:
+        yield "verification.faults_before_review", f"must be at most {MOST_TRIES}, the tries that there are"
     yield from _at_least_one(policy.payment, "payment", "qris_max")
     yield from _prices(policy)
 

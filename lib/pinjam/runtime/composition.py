@@ -327,6 +327,8 @@ class App:
             self.clock,
             self.recorder,
             self.outbox,
+            self.tasks,
+            self.chance,
         )
 
     @cached_property

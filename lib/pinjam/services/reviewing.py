@@ -48,7 +48,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """What waits, of each kind the longest waiting first; `whole` is false when there is more."""
+    """What waits, of each kind what was touched least recently first; `whole` is false when there is more."""
 
     cases: tuple[Waiting, ...]
     whole: bool
@@ -102,7 +102,7 @@ class Reviewing:
     def waiting(self, *, limit: int = MOST) -> Queue:
         """Identities in review, then referred applications, at most `limit` of each."""
         in_review = Find(kind=User, where={"status": UserStatus.REVIEW}, order="updated_at", limit=limit)
-        referred = Find(kind=Loan, where={"status": LoanStatus.REFERRED}, limit=limit)
+        referred = Find(kind=Loan, where={"status": LoanStatus.REFERRED}, order="updated_at", limit=limit)
         users, loans = self.store.read(lambda tx: (tx.find(in_review), tx.find(referred)))
         return Queue(
             cases=(*map(_identity, users.items), *map(_application, loans.items)),

@@ -1,27 +1,26 @@
-"""Identity verification: asks the e-KYC provider, and judges what it answers by the policy."""
+"""Identity verification: asks the e-KYC provider until it answers, and judges what it answers by the policy."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
 from pinjam.domain.policy import Policies
+from pinjam.domain.task import MOST_TRIES, Task, pause_after
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import Kyc, KycCheck, User, UserStatus
 from pinjam.domain.verification import UNANSWERED, judge, move_user
 from pinjam.services.borrowers import documents_of, known
-from pinjam.services.ports import Clock, IdentityCheck, IdentityClaim, ObjectStore, Refused, Unavailable, Vault
+from pinjam.services.ports import Clock, IdentityCheck, IdentityClaim, ObjectStore, Refused, Tasks, Unavailable, Vault
 from pinjam.services.recording import Actor, Outbox, Recorder, consume, consumed, last_record
 from pinjam.services.store import Store, Transaction
 
 CONSUMER = "verify_identity"
-MOST_FAULTS = 3
-"""So many times a provider may fail to answer before a person looks at the case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Proves who a borrower is."""
+    """Proves who a borrower is. `chance` gives numbers from 0 to 1, which spread the tries."""
 
     store: Store
     objects: ObjectStore
@@ -31,28 +30,35 @@ class Verification:
     clock: Clock
     recorder: Recorder
     outbox: Outbox
+    tasks: Tasks
+    chance: Callable[[], float]
 
     def verify(self, event: Event) -> None:
         """Carry out the verification that an event asks for; a repetition of the event changes nothing.
 
-        Unavailable (so that the event comes again) while the provider gives no answer; after
-        `MOST_FAULTS` times the case goes to review, never to rejection.
+        While the provider gives no answer a task brings the event again, `MOST_TRIES` tries in all. After the
+        policy's `faults_before_review` of them the case is in review, never rejected, and an answer that comes
+        later is judged all the same, unless a person has decided or a new attempt has begun.
         """
-        user, documents = self.store.read(lambda tx: (known(tx, event.subject), documents_of(tx, event.subject)))
-        if user.status is not UserStatus.VERIFYING or user.kyc.reference != event.data.get("reference"):
+        user, documents, done = self.store.read(
+            lambda tx: (known(tx, event.subject), documents_of(tx, event.subject), consumed(tx, CONSUMER, event))
+        )
+        if done or not _awaits(user, event):
+            return
+        if _tries(event) < user.kyc.faults:
+            self._ask_again(event, user.kyc.faults)  # Whoever counted that fault may have died before this.
             return
         papers = {one.kind: one for one in documents if one.status is DocumentStatus.RECEIVED}
+        claim = self._claim(user, papers)
         try:
-            checks = self.provider.check(self._claim(user, papers))
-        except Unavailable:
-            if not self._give_up(event):
-                raise
-            return
+            checks = self.provider.check(claim)
+        except Unavailable as fault:
+            self._count_fault(event, fault)
         except Refused:
             self._conclude(event, UserStatus.REVIEW, (), (UNANSWERED,))
-            return
-        status, reasons = judge(checks, self.policies.on(self.clock.today()).verification)
-        self._conclude(event, status, checks, reasons)
+        else:
+            status, reasons = judge(checks, self.policies.on(self.clock.today()).verification)
+            self._conclude(event, status, checks, reasons)
 
     def _claim(self, user: User, papers: dict[DocumentKind, Document]) -> IdentityClaim:
         return IdentityClaim(
@@ -66,21 +72,67 @@ class Verification:
             selfie_image=self.objects.get(papers[DocumentKind.SELFIE].object_key),
         )
 
-    def _give_up(self, event: Event) -> bool:
-        """Count a fault of the provider; true when there were enough and the case went to review."""
+    def _count_fault(self, event: Event, fault: Unavailable) -> None:
+        """Remember that the provider gave no answer, and ask again later; at the limit the case is in review."""
+        faults, events = self.store.transact(lambda tx: self._fault(tx, event))
+        self.outbox.publish(*events)
+        if faults:
+            self._ask_again(event, faults, at_least=timedelta(seconds=fault.retry_after_s))
 
-        def work(tx: Transaction) -> int:
-            user = known(tx, event.subject)
-            if user.status is not UserStatus.VERIFYING or consumed(tx, CONSUMER, event):
-                return 0
-            faults = user.kyc.faults + 1
-            tx.update(replace(user, kyc=replace(user.kyc, faults=faults), updated_at=self.clock.now()))
-            return faults
+    def _fault(self, tx: Transaction, event: Event) -> tuple[int, tuple[Event, ...]]:
+        """How many faults there were, 0 when no answer is awaited any more; and what is to be told."""
+        user, documents = known(tx, event.subject), documents_of(tx, event.subject)
+        previous = last_record(tx, event.subject)
+        if consumed(tx, CONSUMER, event) or not _awaits(user, event):
+            return 0, ()
+        if user.kyc.faults > _tries(event):
+            return user.kyc.faults, ()
+        actor, now = Actor(id=CONSUMER, request_id=event.request_id), self.clock.now()
+        kyc = replace(user.kyc, faults=user.kyc.faults + 1)
+        facts = {"reference": kyc.reference, "faults": kyc.faults}
+        if kyc.faults == MOST_TRIES:
+            consume(tx, CONSUMER, event, now)
+        limit = self.policies.on(self.clock.today()).verification.faults_before_review
+        if user.status is UserStatus.VERIFYING and kyc.faults >= limit:
+            _, told = conclude(
+                tx,
+                self.recorder,
+                previous,
+                user,
+                documents,
+                UserStatus.REVIEW,
+                kyc=replace(kyc, checks=(), reasons=(UNANSWERED,)),
+                action="verification-concluded",
+                actor=actor,
+                facts=facts,
+                at=now,
+            )
+            return kyc.faults, told
+        tx.update(replace(user, kyc=kyc, updated_at=now))
+        self.recorder.audit(
+            tx,
+            previous,
+            subject=user.id,
+            action="verification-unanswered",
+            actor=actor,
+            before={"status": user.status.value},
+            after={"status": user.status.value, **facts},
+        )
+        return kyc.faults, ()
 
-        if self.store.transact(work) < MOST_FAULTS:
-            return False
-        self._conclude(event, UserStatus.REVIEW, (), (UNANSWERED,))
-        return True
+    def _ask_again(self, event: Event, faults: int, *, at_least: timedelta = timedelta()) -> None:
+        """Have the event brought again after so many faults; once, however often this is called."""
+        if faults >= MOST_TRIES:
+            return
+        pause = max(pause_after(faults, self.chance()), at_least)
+        task = Task(
+            id=f"ekyc-{event.id}-{faults}",
+            queue="ekyc",
+            function=CONSUMER,
+            due_at=self.clock.now() + pause,
+            event=replace(event, data={**event.data, "tries": faults}),
+        )
+        self.tasks.schedule(task)
 
     def _conclude(
         self, event: Event, status: UserStatus, checks: tuple[KycCheck, ...], reasons: tuple[str, ...]
@@ -91,7 +143,7 @@ class Verification:
             user = known(tx, event.subject)
             documents = documents_of(tx, event.subject)
             previous = last_record(tx, event.subject)
-            if user.status is not UserStatus.VERIFYING or consumed(tx, CONSUMER, event):
+            if consumed(tx, CONSUMER, event) or not _awaits(user, event):
                 return ()
             consume(tx, CONSUMER, event, self.clock.now())
             _, told = conclude(
@@ -104,12 +156,27 @@ class Verification:
                 kyc=replace(user.kyc, checks=checks, reasons=reasons),
                 action="verification-concluded",
                 actor=actor,
-                facts={"checks": {check.name: check.outcome for check in checks}},
+                facts={
+                    "reference": user.kyc.reference,
+                    "checks": {check.name: check.outcome for check in checks},
+                },
                 at=self.clock.now(),
             )
             return told
 
         self.outbox.publish(*self.store.transact(work))
+
+
+def _awaits(user: User, event: Event) -> bool:
+    """Whether the borrower's latest attempt is the one that the event asks for, and is without an answer."""
+    unanswered = user.status is UserStatus.REVIEW and user.kyc.reasons == (UNANSWERED,)
+    running = user.status is UserStatus.VERIFYING or unanswered
+    return running and user.kyc.reference == event.data.get("reference")
+
+
+def _tries(event: Event) -> int:
+    """How often the provider had been asked in vain when this event was sent off."""
+    return int(event.data.get("tries") or 0)
 
 
 def conclude(

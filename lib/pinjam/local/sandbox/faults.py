@@ -12,7 +12,9 @@ from flask import Blueprint, Response, g
 from pinjam.local.sandbox.state import SandboxState
 
 Provider = Literal["ekyc", "payment", "payout", "email", "sms", "whatsapp", "push"]
-Mode = Literal["ok", "down", "slow", "reject"]
+Mode = Literal["ok", "down", "slow", "busy", "reject"]
+BUSY_S = 20
+"""After how long a provider that has too much to do may be asked again."""
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 
@@ -90,6 +92,8 @@ def guard(
         g.late = mode == "slow"
         if mode == "down":
             return unavailable()
+        if mode == "busy":
+            return busy()
         return refuse() if mode == "reject" else None
 
     def end(response: Response) -> Response:
@@ -104,3 +108,8 @@ def guard(
 def unavailable() -> Response:
     """What a provider's load balancer says when the provider is down: no JSON."""
     return Response("Service Unavailable\n", 503, {"Retry-After": "1"}, mimetype="text/plain")
+
+
+def busy() -> Response:
+    """What a provider says that has been asked too often."""
+    return Response("Too Many Requests\n", 429, {"Retry-After": str(BUSY_S)}, mimetype="text/plain")

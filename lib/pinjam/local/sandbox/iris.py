@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from psycopg.rows import DictRow
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pinjam.local.sandbox.faults import Faults, unavailable
+from pinjam.local.sandbox.faults import Faults, busy, unavailable
 from pinjam.local.sandbox.payouts import Beneficiary, CannotApprove, Payouts
 
 BANKS = frozenset(
@@ -90,6 +90,8 @@ class _Calls:
         g.slowly = mode == "slow"
         if mode == "down":
             return unavailable()
+        if mode == "busy":
+            return busy()
         return _refusal(_NOT_CREATED, {"0": ["Beneficiary account is blocked"]}) if mode == "reject" else None
 
     def create(self) -> Response:

@@ -130,7 +130,7 @@ class _Handler:
         if not session.authenticated:
             return "530 5.7.0 Authentication required"
         mode = await asyncio.to_thread(self._faults.take, "email")
-        if mode == "down":
+        if mode in ("down", "busy"):
             return "421 4.3.2 Service not available"
         self._modes[session] = mode
         envelope.mail_from = address
