@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from pinjam.domain.task import MOST_TRIES
 from pinjam.local.people import DOUBTFUL, REJECTED, UNANSWERED
 from pinjam.local.road import Road, Walker
+from pinjam.local.system import LocalSystem
 
 Check = Callable[..., dict[str, Any]]
 NewWalker = Callable[..., Walker]
+WAIT_S = 30
 
 
 def send_pictures(walker: Walker) -> None:
@@ -38,12 +41,24 @@ def test_somebody_elses_face_is_rejected_with_the_reason_in_words(
     assert "rejected" in problem(applied, 409, "identity-not-verified")["detail"]
 
 
+def hurried(walker: Walker, road: Road, system: LocalSystem) -> dict[str, Any]:
+    """The profile once the identity check has ended, with the pauses between its tries cut short."""
+    for _ in range(MOST_TRIES):
+        assert system.wait_until_quiet(WAIT_S)
+        if walker.profile().expect(200)["status"] != "verifying":
+            break
+        road.call("POST", "/sandbox/clock", body={"advance_minutes": 5}).expect(200)
+    return walker.checked()
+
+
 @pytest.mark.parametrize(("ending", "reason"), [(DOUBTFUL, "KYC_SELFIE_UNSURE"), (UNANSWERED, "KYC_UNANSWERED")])
-def test_a_doubt_or_a_silent_provider_is_for_a_person_to_judge(ending: str, reason: str, new_walker: NewWalker) -> None:
+def test_a_doubt_or_a_silent_provider_is_for_a_person_to_judge(
+    ending: str, reason: str, new_walker: NewWalker, road: Road, system: LocalSystem
+) -> None:
     walker = new_walker(nik_ending=ending)
     walker.register().expect(201)
     send_pictures(walker)
-    found = walker.checked()
+    found = hurried(walker, road, system)
     assert found["status"] == "review"
     assert [one["code"] for one in found["kyc"]["reasons"]] == [reason]
     # Papers that somebody is going to look at stay as they are.
@@ -51,19 +66,31 @@ def test_a_doubt_or_a_silent_provider_is_for_a_person_to_judge(ending: str, reas
     assert {one["kind"] for one in walker.told("identity-review")} == {"identity-review"}
 
 
-def test_a_provider_that_is_away_for_a_moment_costs_nothing(walker: Walker, road: Road) -> None:
+@pytest.mark.parametrize("mode", ["down", "busy"])
+def test_a_provider_that_is_away_for_a_moment_costs_nothing(
+    mode: str, walker: Walker, road: Road, system: LocalSystem
+) -> None:
     walker.register().expect(201)
     # Twice it gives no answer; the third time it is there.
-    road.fault("ekyc", "down", times=2)
+    road.fault("ekyc", mode, times=2)
     send_pictures(walker)
-    assert walker.checked()["status"] == "verified"
+    assert hurried(walker, road, system)["status"] == "verified"
+    assert {one["kind"] for one in walker.told("identity-verified")} == {"identity-verified"}
 
 
-def test_a_provider_that_stays_away_sends_to_review_and_never_rejects(walker: Walker, road: Road) -> None:
+def test_a_provider_that_comes_back_while_staff_may_look_is_heard(
+    new_walker: NewWalker, road: Road, system: LocalSystem
+) -> None:
+    walker = new_walker(nik_ending=UNANSWERED)
     walker.register().expect(201)
-    road.fault("ekyc", "down")
     send_pictures(walker)
-    assert walker.checked()["status"] == "review"
+    assert hurried(walker, road, system)["status"] == "review"
+    walker.told("identity-review")
+    road.fault("ekyc", "ok")
+    road.call("POST", "/sandbox/clock", body={"advance_minutes": 10}).expect(200)
+    assert system.wait_until_quiet(WAIT_S)
+    assert walker.checked()["status"] == "verified"
+    walker.told("identity-review", "identity-verified")
 
 
 def test_new_pictures_are_a_new_attempt_and_the_fourth_in_a_day_is_refused(

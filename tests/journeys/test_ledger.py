@@ -121,8 +121,9 @@ def test_a_record_that_was_tampered_with_is_named(
 
 
 def test_without_a_system_the_commands_say_what_is_missing(tmp_path: Path) -> None:
-    for module in ("pinjam.ledger", "pinjam.audit", "pinjam.undelivered"):
-        done = run(tmp_path, module)
+    commands = (("pinjam.ledger",), ("pinjam.audit",), ("pinjam.undelivered",), ("pinjam.review", "list"))
+    for module, *arguments in commands:
+        done = run(tmp_path, module, *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"{module}: ")
         assert "Traceback" not in done.stderr

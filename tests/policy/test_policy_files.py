@@ -110,6 +110,8 @@ def test_every_amount_and_tenor_of_the_default_policy_is_within_the_caps() -> No
         ("{ at_least = 56, points = 45 }", "{ at_least = 56 }", r"scorecard.age.bins\[4\].points is missing"),
         ("selfie_review = 70", "selfie_review = 80", "verification.selfie_review must be above 0 and below"),
         ("attempts_per_day = 3", "attempts_per_day = 0", "verification.attempts_per_day must be at least 1"),
+        ("faults_before_review = 3", "faults_before_review = 0", "faults_before_review must be at least 1"),
+        ("faults_before_review = 3", "faults_before_review = 9", "faults_before_review must be at most 8"),
         ("qris_max = 10_000_000", "qris_max = 0", "payment.qris_max must be at least 1"),
     ],
 )
