@@ -190,6 +190,22 @@ def test_the_event_and_its_tasks_again_change_nothing(world: World, asked: tuple
     assert (world.user(user.id), world.tasks.waiting, world.identity.calls) == (kept, waiting, 2)
 
 
+def test_two_workers_with_the_same_event_count_one_fault(world: World, asked: tuple[User, Event]) -> None:
+    user, event = asked
+    world.identity.down = True
+
+    class Slow:
+        """While this one waits in vain, another worker has waited in vain already."""
+
+        def check(self, claim: IdentityClaim) -> NoReturn:
+            world.app.verification.verify(event)
+            raise Unavailable("ekyc", f"no answer about {claim.reference}")
+
+    replace(world.app.verification, provider=Slow()).verify(event)
+    assert (world.user(user.id).kyc.faults, len(world.tasks.waiting)) == (1, 1)
+    assert world.actions(user.id).count("verification-unanswered") == 1
+
+
 def test_a_death_before_the_next_try_was_kept_is_made_good_by_the_event_again(
     world: World, asked: tuple[User, Event]
 ) -> None:

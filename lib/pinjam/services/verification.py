@@ -90,8 +90,6 @@ class Verification:
         actor, now = Actor(id=CONSUMER, request_id=event.request_id), self.clock.now()
         kyc = replace(user.kyc, faults=user.kyc.faults + 1)
         facts = {"reference": kyc.reference, "faults": kyc.faults}
-        if kyc.faults == MOST_TRIES:
-            consume(tx, CONSUMER, event, now)
         limit = self.policies.on(self.clock.today()).verification.faults_before_review
         if user.status is UserStatus.VERIFYING and kyc.faults >= limit:
             _, told = conclude(
