@@ -203,7 +203,7 @@ class Reviewing:
 
 def _subject(tx: Reader, case_id: str) -> User | Loan:
     kind: type[User] | type[Loan] = Loan if case_id.startswith("loan_") else User
-    subject = tx.get(kind, case_id)
+    subject = tx.get(kind, case_id) if case_id.isascii() else None  # A terminal's half a letter fits no store.
     if subject is None:
         raise NotFound("case-not-found")
     return subject
