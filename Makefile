@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 CODE := lib functions tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format ledger audit review undelivered openapi golden lock clean
+.PHONY: help run demo test soak check format ledger audit review undelivered openapi golden lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ demo: $(INSTALLED) ## Walk the road from sign-up to a repayment (starts a system
 
 test: $(INSTALLED) ## Run all tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+soak: $(INSTALLED) ## Send 1,000 notifications while 30 % of all calls to providers fail
+	@PINJAM_SOAK=1000 $(BIN)/python -m pytest -q tests/services/test_many_messages.py
 
 check: $(INSTALLED) ## Lint, types, layers, lock
 	$(BIN)/ruff check $(CODE)

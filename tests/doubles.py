@@ -3,6 +3,7 @@
 `tests/test_doubles.py` holds them to the ports' contracts. `down` makes a service give no answer.
 """
 
+import heapq
 import itertools
 import threading
 from collections.abc import Mapping, Sequence
@@ -325,17 +326,19 @@ class MemoryTasks(Service):
         super().__init__()
         self.waiting: dict[str, Task] = {}
         self.done: set[str] = set()
+        self.order: list[tuple[datetime, str]] = []
 
     def schedule(self, *tasks: Task) -> None:
         self._reach()
         for task in tasks:
-            if task.id not in self.done:
-                self.waiting.setdefault(task.id, task)
+            if task.id not in self.done and task.id not in self.waiting:
+                self.waiting[task.id] = task
+                heapq.heappush(self.order, (task.due_at, task.id))
 
     def take_due(self, now: datetime) -> Task | None:
         """The task that is due longest, no longer waiting; None if none is due."""
-        due = sorted((one for one in self.waiting.values() if one.due_at <= now), key=lambda one: (one.due_at, one.id))
-        if not due:
+        if not self.order or self.order[0][0] > now:
             return None
-        self.done.add(due[0].id)
-        return self.waiting.pop(due[0].id)
+        _, id_ = heapq.heappop(self.order)
+        self.done.add(id_)
+        return self.waiting.pop(id_)

@@ -42,7 +42,8 @@ class Inbox:
         """Keep a message.
 
         A repeat (same recipient and `repeat_key`) goes as with the real thing: a mailbox drops an e-mail
-        whose Message-ID it has, and a device shows a push message in the place of the one with its tag.
+        whose Message-ID it has, and a device shows a push message in the place of the one with its tag. Copies are
+        counted all the same.
         """
         with self._state.transaction() as cursor:
             cursor.execute(
@@ -50,8 +51,10 @@ class Inbox:
                 INSERT INTO inbox (channel, recipient, address, subject, body, repeat_key, at, html)
                 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
                 ON CONFLICT (channel, address, repeat_key) DO UPDATE
-                SET subject = EXCLUDED.subject, body = EXCLUDED.body, at = EXCLUDED.at
-                WHERE EXCLUDED.channel = 'push'
+                SET copies = inbox.copies + 1,
+                    subject = CASE WHEN EXCLUDED.channel = 'push' THEN EXCLUDED.subject ELSE inbox.subject END,
+                    body = CASE WHEN EXCLUDED.channel = 'push' THEN EXCLUDED.body ELSE inbox.body END,
+                    at = CASE WHEN EXCLUDED.channel = 'push' THEN EXCLUDED.at ELSE inbox.at END
                 """,
                 (channel, to, _address(to), subject, body, repeat_key, self._now(), html),
             )
@@ -68,6 +71,12 @@ class Inbox:
             }
             for one in self.received(to=to, channel=channel)
         ]
+
+    def copies(self) -> Mapping[str, int]:
+        """How many messages came on each channel, each repeat counted."""
+        with self._state.transaction() as cursor:
+            rows = cursor.execute("SELECT channel, sum(copies)::int AS copies FROM inbox GROUP BY channel").fetchall()
+        return {row["channel"]: row["copies"] for row in rows}
 
     def recipients(self) -> list[str]:
         """Everybody who got a message, in order of their addresses."""

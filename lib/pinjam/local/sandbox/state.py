@@ -32,6 +32,9 @@ _TABLES = (
     ALTER TABLE inbox ADD COLUMN IF NOT EXISTS html text
     """,
     """
+    ALTER TABLE inbox ADD COLUMN IF NOT EXISTS copies integer NOT NULL DEFAULT 1
+    """,
+    """
     ALTER TABLE faults ADD COLUMN IF NOT EXISTS percent integer CHECK (percent BETWEEN 1 AND 100)
     """,
     """
