@@ -115,9 +115,10 @@ def test_an_application_is_shown_with_its_rules_and_figures(
         "asks for      Rp6.000.000 over 12 months, for education",
         "income        Rp9.000.000 a month, declared",
         "may approve   Rp5.000.000 at most",
-        "rule          INCOME_EVIDENCE: 6000000 (limit 5000000), failed, so refer",
+        "rule          INCOME_EVIDENCE: 6000000 (limit 5000000), failed: refer",
         "rule          VELOCITY: 1 (limit 3), passed",
         f"Borrower {user_id}: identity verified",
+        "No documents\nNo other loans\nAudit log\n",
     ):
         assert line in shown
     # Rp6,000,000 at 2.5 % a month over 12 months is Rp584,923 a month, 6.4992 % of Rp9,000,000.

@@ -119,7 +119,7 @@ def _application(one: ApplicationShown) -> Iterator[str]:
     yield f"  limit, score  {format_rupiah(decision.credit_limit)}, {decision.score} points"
     yield from (f"  reason        {reason.code}: {reason.message}" for reason in decision.reasons)
     for rule in decision.rules:
-        result = "passed" if rule.passed else f"failed, so {rule.effect}"
+        result = "passed" if rule.passed else f"failed: {rule.effect}"
         yield f"  rule          {rule.code}: {rule.observed} (limit {rule.limit}), {result}"
 
 
@@ -136,11 +136,11 @@ def _identity(one: IdentityShown) -> Iterator[str]:
 
 
 def _surroundings(shown: CaseShown) -> Iterator[str]:
-    yield "Documents, with links for five minutes"
+    yield "Documents, with links for five minutes" if shown.documents else "No documents"
     yield from (
         f"  {one.kind:<12}  {one.status}, {_time(one.created_at)}: {one.download_url}" for one in shown.documents
     )
-    yield "Other loans"
+    yield "Other loans" if shown.other_loans else "No other loans"
     yield from (
         f"  {one.id}  {one.status}, {format_rupiah(one.amount)}, {_time(one.created_at)}" for one in shown.other_loans
     )
