@@ -7,6 +7,11 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 CODE := lib functions tests
 
+# Compiled code is kept beside what is installed, and out of the tree. An environment that forbids Python to
+# keep any would have every process of a test compile all it imports anew, which takes longer than the tests.
+export PYTHONDONTWRITEBYTECODE =
+export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test soak check format ledger audit review undelivered openapi golden lock clean
 
