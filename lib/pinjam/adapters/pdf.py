@@ -30,44 +30,60 @@ class ReportlabPress:
     """
 
     def press(self, sheet: Sheet) -> bytes:
-        """The sheet as a PDF: laid out twice, because a page tells how many there are."""
-        pages, _ = _lay_out(sheet, count=0)
-        return _lay_out(sheet, count=pages)[1]
+        """The sheet as a PDF."""
+        # Imported where it is used: most calls of a function need no PDF.
+        from reportlab.lib.pagesizes import A5
+        from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
+
+        _fonts()
+        target = io.BytesIO()
+        document = BaseDocTemplate(
+            target,
+            pagesize=A5,
+            title=f"{sheet.title} {sheet.footer}",
+            author=sheet.author,
+            creator="Pinjam",
+            lang=sheet.locale,
+            invariant=1,
+            initialFontName=REGULAR,
+        )
+        width, height = A5[0] - 2 * EDGE_PT, A5[1] - EDGE_PT - FOOT_PT
+        frame = Frame(EDGE_PT, FOOT_PT, width, height, leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0)
+        document.addPageTemplates([PageTemplate(frames=[frame])])
+        document.build(_story(sheet, width), canvasmaker=_canvas_with_feet(sheet, width))
+        return target.getvalue()
 
 
-def _lay_out(sheet: Sheet, *, count: int) -> tuple[int, bytes]:
-    """How many pages it took, and the PDF."""
-    # Imported where it is used: most calls of a function need no PDF.
-    from reportlab.lib.pagesizes import A5
-    from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
+def _canvas_with_feet(sheet: Sheet, width: float) -> type:
+    """A canvas that holds its pages back until the last one: the foot of each tells how many there are."""
+    from reportlab.pdfgen.canvas import Canvas
 
-    _fonts()
-    target = io.BytesIO()
-    document = BaseDocTemplate(
-        target,
-        pagesize=A5,
-        title=f"{sheet.title} {sheet.footer}",
-        author=sheet.author,
-        creator="Pinjam",
-        lang=sheet.locale,
-        invariant=1,
-        initialFontName=REGULAR,
-    )
-    width, height = A5[0] - 2 * EDGE_PT, A5[1] - EDGE_PT - FOOT_PT
+    class WithFeet(Canvas):  # type: ignore[misc]  # reportlab has no types
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self._held: list[dict[str, Any]] = []
 
-    def foot(canvas: Any, laid: Any) -> None:
-        canvas.saveState()
-        canvas.setFont(REGULAR, GRID_PT)
-        canvas.setFillColor(FAINT)
-        canvas.drawString(EDGE_PT, FOOT_PT / 2, _printable(sheet.footer))
-        page = sheet.page.format(number=laid.page, count=count)
-        canvas.drawRightString(EDGE_PT + width, FOOT_PT / 2, _printable(page))
-        canvas.restoreState()
+        def showPage(self) -> None:  # noqa: N802 - reportlab's name
+            self._held.append(dict(vars(self)))
+            self._startPage()
 
-    frame = Frame(EDGE_PT, FOOT_PT, width, height, leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0)
-    document.addPageTemplates([PageTemplate(frames=[frame], onPage=foot)])
-    document.build(_story(sheet, width))
-    return int(document.page), target.getvalue()
+        def save(self) -> None:
+            held = self._held
+            for number, page in enumerate(held, 1):
+                self.__dict__.update(page)
+                self._foot(sheet.page.format(number=number, count=len(held)))
+                super().showPage()
+            super().save()
+
+        def _foot(self, page: str) -> None:
+            self.saveState()
+            self.setFont(REGULAR, GRID_PT)
+            self.setFillColor(FAINT)
+            self.drawString(EDGE_PT, FOOT_PT / 2, _printable(sheet.footer))
+            self.drawRightString(EDGE_PT + width, FOOT_PT / 2, _printable(page))
+            self.restoreState()
+
+    return WithFeet
 
 
 def _story(sheet: Sheet, width: float) -> list[Any]:
