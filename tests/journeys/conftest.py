@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from pinjam.domain.calendar import local_date
 from pinjam.local.dispatch import PushSettings
@@ -21,6 +22,9 @@ from pinjam.runtime.composition import install
 WAIT_S = 30
 QUICK = PushSettings(first_pause_s=0.05, longest_pause_s=0.2, deliveries=200)
 """Events that could not be had come again at once, and do not end among the dead."""
+
+LIGHT = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+"""Nobody guesses these passwords; production's strength is tested with the identity server."""
 
 NewWalker = Callable[..., Walker]
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
@@ -43,7 +47,7 @@ def state() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shared_system(state: Path) -> Iterator[LocalSystem]:
     """The system of this worker; its sweep comes only when it is called."""
-    with LocalSystem(state, 0, push=QUICK, sweep_every_s=3600, durable=False) as running:
+    with LocalSystem(state, 0, push=QUICK, sweep_every_s=3600, durable=False, hasher=LIGHT) as running:
         yield running
 
 

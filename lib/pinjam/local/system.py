@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from argon2 import PasswordHasher
 from psycopg_pool import ConnectionPool
 
 from pinjam.adapters.firebase_auth import SigningKeys
@@ -60,8 +61,9 @@ class LocalSystem:
 
     `repository` is where `functions/`, `gateway/openapi.json` and `openapi.json` are; `overrides` are
     settings that replace the computed ones; `push` and `sweep_every_s` are how events are retried and how
-    often the sweep comes; `durable=False` trades the data's crash safety for speed. Only one system at a
-    time uses a folder (AlreadyRunning), and a taken port is refused before anything starts (PortInUse).
+    often the sweep comes; `durable=False` trades the data's crash safety for speed, as a `hasher`
+    lighter than OWASP's does that of passwords. Only one system at a time uses a folder (AlreadyRunning), and
+    a taken port is refused before anything starts (PortInUse).
     """
 
     url: str
@@ -82,6 +84,7 @@ class LocalSystem:
         sweep_every_s: float = 30.0,
         slow_provider_s: float = 12.0,
         durable: bool = True,
+        hasher: PasswordHasher | None = None,
     ) -> None:
         self._state = state.absolute()
         self._port = port
@@ -91,6 +94,7 @@ class LocalSystem:
         self._sweep_every_s = sweep_every_s
         self._slow_provider_s = slow_provider_s
         self._durable = durable
+        self._hasher = hasher
         self._running = ExitStack()
 
     def start(self) -> Self:
@@ -184,6 +188,7 @@ class LocalSystem:
             project=PROJECT,
             api_key=self._secrets["identity_api_key"],
             admin_token=self._secrets["identity_admin_token"],
+            hasher=self._hasher,
         )
         return self._running.enter_context(WsgiServer(app)).url
 
