@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import httpx
 import jwt
 
+from pinjam.adapters.http_client import trusted_authorities
 from pinjam.services.ports import (
     AccountExists,
     Refused,
@@ -134,7 +135,7 @@ class FirebaseAccounts:
     def _http(self) -> httpx.Client:
         with self._lock:
             if self._client is None:
-                self._client = httpx.Client(timeout=self._timeout_s, trust_env=False)
+                self._client = httpx.Client(timeout=self._timeout_s, verify=trusted_authorities(), trust_env=False)
             return self._client
 
 
@@ -170,7 +171,7 @@ class SigningKeys:
     def _fetch(self, now: float) -> None:
         self._tried_at = now
         try:
-            answer = httpx.get(self._url, timeout=self._timeout_s, trust_env=False)
+            answer = httpx.get(self._url, timeout=self._timeout_s, verify=trusted_authorities(), trust_env=False)
             answer.raise_for_status()
             keys = jwt.PyJWKSet.from_dict(answer.json()).keys
         except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:

@@ -7,6 +7,7 @@ from itertools import groupby
 import httpx
 
 from pinjam.adapters.event_messages import event_message
+from pinjam.adapters.http_client import trusted_authorities
 from pinjam.domain.trail import Event
 from pinjam.services.ports import Unavailable
 
@@ -55,5 +56,5 @@ class PubSubPublisher:
     def _http(self) -> httpx.Client:
         with self._lock:
             if self._client is None:
-                self._client = httpx.Client(timeout=self._timeout_s, trust_env=False)
+                self._client = httpx.Client(timeout=self._timeout_s, verify=trusted_authorities(), trust_env=False)
             return self._client

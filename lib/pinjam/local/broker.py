@@ -19,6 +19,7 @@ import httpx
 from flask import Flask, Response, jsonify, request
 from psycopg_pool import ConnectionPool
 
+from pinjam.adapters.http_client import trusted_authorities
 from pinjam.local.broker_queue import Delivery, OutgoingMessage, Queue
 from pinjam.local.dispatch import Dispatcher, PushSettings
 
@@ -54,6 +55,7 @@ class Broker:
         self._queue = Queue(pool)
         self._client = httpx.Client(
             timeout=self._settings.answer_within_s,
+            verify=trusted_authorities(),
             trust_env=False,
             headers={"Authorization": f"Bearer {token}", "User-Agent": "pinjam-broker"},
         )

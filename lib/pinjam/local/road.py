@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 
+from pinjam.adapters.http_client import trusted_authorities
 from pinjam.local.people import People, Person
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class Road:
     def __init__(
         self, url: str, *, language: str = "id", listener: Listener | None = None, patience_s: float = 30
     ) -> None:
-        self._client = httpx.Client(base_url=url, timeout=patience_s, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=patience_s, verify=trusted_authorities(), trust_env=False)
         self._language = language
         self._listener = listener
         self._patience_s = patience_s

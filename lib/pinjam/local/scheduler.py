@@ -6,6 +6,8 @@ from typing import Self
 
 import httpx
 
+from pinjam.adapters.http_client import trusted_authorities
+
 _GRACE_S = 5.0
 _log = logging.getLogger(__name__)
 
@@ -21,6 +23,7 @@ class Scheduler:
         self._every_s = every_s
         self._client = httpx.Client(
             timeout=timeout_s,
+            verify=trusted_authorities(),
             trust_env=False,
             headers={"Authorization": f"Bearer {token}", "User-Agent": "Google-Cloud-Scheduler"},
         )

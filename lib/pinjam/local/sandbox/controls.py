@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from werkzeug.exceptions import HTTPException
 
 from pinjam.adapters.folder import FolderObjects
+from pinjam.adapters.http_client import trusted_authorities
 from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile, TooFar
 from pinjam.local.sandbox.faults import Faults, Mode, Provider
 from pinjam.local.sandbox.inbox import Inbox
@@ -154,7 +155,13 @@ class _Controls:
 
     def sweep(self) -> Response:
         try:
-            answer = httpx.post(self._world.sweep_url(), json={}, timeout=_SWEEP_TIMEOUT_S, trust_env=False)
+            answer = httpx.post(
+                self._world.sweep_url(),
+                json={},
+                timeout=_SWEEP_TIMEOUT_S,
+                verify=trusted_authorities(),
+                trust_env=False,
+            )
         except httpx.HTTPError as error:
             return _error(502, f"The sweep did not answer ({type(error).__name__}).")
         return Response(answer.content, answer.status_code, content_type=answer.headers.get("Content-Type"))
@@ -180,7 +187,7 @@ class _Controls:
         body = notification(order, self._world.server_key)
         url = self._world.notify_url()
         codes = []
-        with httpx.Client(timeout=_NOTIFY_TIMEOUT_S, trust_env=False) as client:
+        with httpx.Client(timeout=_NOTIFY_TIMEOUT_S, verify=trusted_authorities(), trust_env=False) as client:
             for _ in range(times):
                 try:
                     codes.append(client.post(url, json=body).status_code)
