@@ -9,7 +9,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import cache
 
+from pinjam.adapters.pdf import ReportlabPress
 from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Instructions, Method
 from pinjam.domain.task import Task
@@ -30,10 +32,23 @@ from pinjam.services.ports import (
     Unavailable,
     WrongCredentials,
 )
+from pinjam.services.sheet import Sheet
 
 MOST_FAILURES = 10
 QRIS_MAX = 10_000_000
 CHECKS: tuple[CheckName, ...] = ("nik", "name", "birth_date", "selfie", "liveness")
+
+
+class OncePress:
+    """The real `ports.PaperPress`, used once for each sheet in a run: worlds are alike, and it takes its time."""
+
+    def press(self, sheet: Sheet) -> bytes:
+        return _pressed(sheet)
+
+
+@cache
+def _pressed(sheet: Sheet) -> bytes:
+    return ReportlabPress().press(sheet)
 
 
 class NumberedIds:

@@ -20,6 +20,7 @@ from tests.doubles import (
     MemoryPublisher,
     MemoryTasks,
     NumberedIds,
+    OncePress,
 )
 
 from pinjam.adapters.clock import FixedClock
@@ -373,7 +374,7 @@ def make_world(
     app.accounts, app.token_verifier = accounts, accounts
     app.payment_gateway, app.payout_gateway = world.payments, world.payouts
     app.identity_check, app.objects, app.publisher = world.identity, world.objects, world.publisher
-    app.tasks = world.tasks
+    app.tasks, app.paper_press = world.tasks, OncePress()
     app.messengers, app.holidays = world.messengers, world.holidays
     app.chance = lambda: world.chance
     return world
