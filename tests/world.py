@@ -377,4 +377,6 @@ def make_world(
     app.tasks, app.paper_press = world.tasks, OncePress()
     app.messengers, app.holidays = world.messengers, world.holidays
     app.chance = lambda: world.chance
+    # What is limited comes back as the world's clock goes on.
+    app.limits = replace(app.limits, now=lambda: world.clock.now().timestamp())
     return world

@@ -17,7 +17,8 @@ api = Api("apply_loan", tag="Loans")
     answer=LoanAnswer,
     status=202,
     keyed=True,
-    problems=(400, 404, 409, 422),
+    problems=(400, 404, 409, 422, 429),
+    limit="apply",
 )
 def apply(call: Call[ApplyRequest, None]) -> Answer:
     """Apply for a loan. The decision follows by itself, with a notification."""

@@ -16,7 +16,9 @@ api = Api("login", tag="Identity")
 @api.route("POST", "/api/auth/login", body=LoginRequest, answer=Authenticated, public=True, problems=(401, 422, 429))
 def log_in(call: Call[LoginRequest, None]) -> Answer:
     """Log in with an e-mail address or phone number and the password."""
-    borrower, tokens = call.app.sessions.login(identifier=call.body.identifier, password=call.body.password)
+    borrower, tokens = call.app.sessions.login(
+        identifier=call.body.identifier, password=call.body.password, address=call.address
+    )
     user = UserShown.of(borrower, call.app, call.locale)
     return Answer(200, Authenticated(user=user, tokens=TokensShown.of(tokens)))
 

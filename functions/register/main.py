@@ -14,7 +14,8 @@ api = Api("register", tag="Identity")
     answer=Authenticated,
     status=201,
     public=True,
-    problems=(409, 422),
+    problems=(409, 422, 429),
+    limit="register",
 )
 def sign_up(call: Call[RegisterRequest, None]) -> Answer:
     """Sign up: a borrower and an account to log in with."""

@@ -19,6 +19,7 @@ KINDS = tuple(kind.value for kind in DocumentKind)
     answer=DocumentShown,
     status=201,
     problems=(404, 409, 413, 415, 422, 429),
+    limit="upload",
 )
 def upload(call: Call[None, None]) -> Answer:
     """Send a paper. With both KTP and selfie in, the identity verification starts by itself."""

@@ -33,6 +33,7 @@ HEAVY = {
     "pinjam.local",
     "psycopg",
     "psycopg_pool",
+    "redis",
     "smtplib",
     "sqlalchemy",
     "waitress",

@@ -55,6 +55,10 @@ COMPLETE: Mapping[str, str] = {
     "PINJAM_TASKS_LOCATION": "asia-southeast2",
     "PINJAM_TASKS_ACCOUNT": "tasks@pinjam-test.iam.gserviceaccount.com",
     "PINJAM_FUNCTIONS_URL": "https://functions.example",
+    "PINJAM_CACHE": "redis",
+    "PINJAM_REDIS_URL": "rediss://cache.example",
+    "PINJAM_LIMITS": "strict",
+    "PINJAM_TRUSTED_HOPS": "2",
     "PINJAM_OBJECTS_PATH": "/objects",
     "PINJAM_OBJECTS_KEY": base64.b64encode(b"secret").decode(),
 }
@@ -87,6 +91,8 @@ GROUPS: Mapping[str, Callable[[Settings], object]] = {
     "PINJAM_DATABASE_URL": lambda settings: settings.database_url,
     "PINJAM_PUBSUB_URL": lambda settings: settings.pubsub_url,
     "PINJAM_VAULT_KEY": lambda settings: settings.vault_key,
+    "PINJAM_REDIS_URL": lambda settings: settings.redis_url,
+    "PINJAM_LIMITS": lambda settings: settings.limits,
 }
 EACH = [(name, get) for names, get in GROUPS.items() for name in names.split()]
 
@@ -203,6 +209,24 @@ def test_the_business_date_cannot_be_moved_in_gcp(tmp_path: Path) -> None:
     given = {"PINJAM_CLOCK_FILE": "clock.json", "PINJAM_STATE": str(tmp_path)}
     assert Settings.read(given).clock_file == Path("clock.json")
     assert Settings.read(given | {"PINJAM_PROFILE": "gcp"}).clock_file is None
+
+
+def test_the_local_profile_alone_has_a_cache_limits_and_hops_without_being_told(tmp_path: Path) -> None:
+    local = Settings.read({"PINJAM_STATE": str(tmp_path)})
+    assert (local.redis_url, local.limits, local.trusted_hops) == (None, "strict", 1)
+    assert without().trusted_hops == 2
+    assert without("PINJAM_REDIS_URL", PINJAM_CACHE="memory").redis_url is None
+    for name in ("PINJAM_CACHE", "PINJAM_LIMITS", "PINJAM_TRUSTED_HOPS"):
+        with pytest.raises(SettingsError, match=f"^{name} is not set"):
+            _ = [without(name).redis_url, without(name).limits, without(name).trusted_hops]
+
+
+def test_limits_are_strict_in_gcp() -> None:
+    assert without(PINJAM_LIMITS="relaxed", PINJAM_PROFILE="emulators").limits == "relaxed"
+    with pytest.raises(SettingsError, match=r"^PINJAM_LIMITS is 'relaxed'; the gcp profile"):
+        _ = without(PINJAM_LIMITS="relaxed").limits
+    with pytest.raises(SettingsError, match=r"^PINJAM_LIMITS is 'none'; it must be one of strict, relaxed"):
+        _ = without(PINJAM_LIMITS="none").limits
 
 
 def test_settings_do_not_follow_the_environment() -> None:

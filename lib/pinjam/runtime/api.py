@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar, cast
 from pydantic import BaseModel
 
 from pinjam.domain.user import Locale
+from pinjam.services.limits import LimitName
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.ports import Attachment
 from pinjam.services.recording import Actor
@@ -60,6 +61,8 @@ class Call(Generic[B, Q]):
     """On a signed route, the body as it came: what the signature covers."""
     signature: str = ""
     """On a signed route, what the header of the signature says; empty without one."""
+    address: str = ""
+    """On a public or limited route, the caller's IP address as our own proxies saw it; empty if they did not say."""
 
     @property
     def actor(self) -> Actor:
@@ -122,6 +125,8 @@ class Route:
     """What it answers with; `Accept` chooses where there are several, and the first one serves everybody else."""
     signed: str | None
     """The header with the signature of the body's bytes, where somebody else's system signs what it sends."""
+    limit: LimitName | None
+    """How often it may be called by one borrower and from one address, before the body is even read."""
 
 
 class Api:
@@ -148,6 +153,7 @@ class Api:
         problems: Sequence[int] = (),
         media: Sequence[str] = (JSON,),
         signed: str | None = None,
+        limit: LimitName | None = None,
     ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
         """Declare an operation. The handler's docstring is its summary, and `problems` the statuses of its own."""
 
@@ -168,6 +174,7 @@ class Api:
                     problems=tuple(problems),
                     media=tuple(media),
                     signed=signed,
+                    limit=limit,
                 )
             )
             return handler

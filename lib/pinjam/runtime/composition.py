@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from pinjam.services.disbursing import Disbursing
     from pinjam.services.documents import Documents
     from pinjam.services.lending import Lending
+    from pinjam.services.limits import Limits
     from pinjam.services.notifying import Notifying
     from pinjam.services.ports import (
         Accounts,
+        Cache,
         Clock,
         Holidays,
         IdentityCheck,
@@ -158,6 +160,20 @@ class App:
         )
 
     @cached_property
+    def cache(self) -> "Cache":
+        """What is kept for a while. Its time is real, whatever the business date."""
+        import time
+
+        from pinjam.adapters.memory_cache import MemoryCache
+
+        own, url = MemoryCache(time.monotonic), self.settings.redis_url
+        if url is None:
+            return own
+        from pinjam.adapters.redis_cache import RedisCache, SparedCache
+
+        return SparedCache(RedisCache(url), own, time.monotonic)
+
+    @cached_property
     def identity_check(self) -> "IdentityCheck":
         """The e-KYC provider."""
         from pinjam.adapters.ekyc import VerihubsCheck
@@ -284,6 +300,16 @@ class App:
     # Use cases
 
     @cached_property
+    def limits(self) -> "Limits":
+        """How often. Their time is real, too."""
+        import time
+
+        from pinjam.services.limits import RELAXED, STRICT, Limits
+
+        table = RELAXED if self.settings.limits == "relaxed" else STRICT
+        return Limits(self.cache, table, time.time, lambda value: self.vault.fingerprint(value, field="limit"))
+
+    @cached_property
     def registration(self) -> "Registration":
         """Sign-up."""
         from pinjam.services.signup import Registration
@@ -295,7 +321,7 @@ class App:
         """Login, refresh, logout."""
         from pinjam.services.sessions import Sessions
 
-        return Sessions(self.store, self.accounts)
+        return Sessions(self.store, self.accounts, self.limits)
 
     @cached_property
     def profiles(self) -> "Profiles":

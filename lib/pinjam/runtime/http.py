@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 
 import functions_framework
 from flask import Request, Response
@@ -117,9 +118,13 @@ def _match(rules: Map, request: Request) -> tuple[Route | None, Mapping[str, str
 
 
 def _run(app: App, route: Route, path: Mapping[str, str], request: Request, request_id: str, locale: Locale) -> Answer:
+    user_id = "" if route.public else _authenticate(app, request)
+    address = _address(app, request) if route.public or route.limit else ""
+    if route.limit is not None:
+        app.limits.check(route.limit, account=user_id, address=address)
     call: Call[BaseModel | None, BaseModel | None] = Call(
         app=app,
-        user_id="" if route.public else _authenticate(app, request),
+        user_id=user_id,
         key=_key(request) if route.keyed else "",
         query=_query(route, request),
         body=_body(route, request),
@@ -128,6 +133,7 @@ def _run(app: App, route: Route, path: Mapping[str, str], request: Request, requ
         # `_body` has read it, within its limit.
         raw=request.get_data(cache=True) if route.signed else b"",
         signature=request.headers.get(route.signed, "") if route.signed else "",
+        address=address,
         path=path,
         locale=locale,
         request_id=request_id,
@@ -179,6 +185,21 @@ def _subject(claims: Mapping[str, object]) -> str:
     if not isinstance(subject, str) or not subject:
         raise Problem(401, "token-invalid")
     return subject
+
+
+def _address(app: App, request: Request) -> str:
+    """The caller's IP address, as the outermost of our own proxies saw it; empty if it says none.
+
+    Each proxy adds, at the end of X-Forwarded-For, whom it was called by. What stands before those is the
+    caller's own claim. Called without a gateway, the address is the connection's.
+    """
+    passed = request.headers.get("X-Forwarded-For", "").split(",")
+    hops = app.settings.trusted_hops
+    said = passed[-hops] if 0 < hops <= len(passed) and passed != [""] else request.remote_addr or ""
+    try:
+        return str(ip_address(said.strip()))
+    except ValueError:
+        return ""
 
 
 def _key(request: Request) -> str:

@@ -202,6 +202,29 @@ class Settings:
         name = self.values.get("PINJAM_CLOCK_FILE")
         return Path(name) if name and self.profile != "gcp" else None
 
+    @property
+    def redis_url(self) -> str | None:
+        """Where the cache is that all instances share; None where each has its own, as in the local profile."""
+        return self._text("PINJAM_REDIS_URL") if self._choice("PINJAM_CACHE", "memory", "redis") == "redis" else None
+
+    @property
+    def limits(self) -> str:
+        """Which table of limits counts. Only a system on one machine may be `relaxed`."""
+        chosen = self._choice("PINJAM_LIMITS", "strict", "relaxed")
+        if chosen == "relaxed" and self.profile == "gcp":
+            raise SettingsError("PINJAM_LIMITS is 'relaxed'; the gcp profile has strict limits only")
+        return chosen
+
+    @property
+    def trusted_hops(self) -> int:
+        """How many addresses at the end of X-Forwarded-For are from proxies of ours; the first of them is the caller's.
+
+        The local gateway adds one.
+        """
+        if self.profile == "local" and not self.values.get("PINJAM_TRUSTED_HOPS"):
+            return 1
+        return self._number("PINJAM_TRUSTED_HOPS")
+
     @cached_property
     def vault_key(self) -> bytes:
         """The key that seals personal fields."""
@@ -309,6 +332,15 @@ class Settings:
         if not value:
             raise SettingsError(f"{name} is not set (is the local system running? `make run` starts it)")
         return value
+
+    def _choice(self, name: str, first: str, *others: str) -> str:
+        """One of the choices; the local profile takes the first one unless told otherwise."""
+        if self.profile == "local" and not self.values.get(name):
+            return first
+        text = self._text(name)
+        if text not in (first, *others):
+            raise SettingsError(f"{name} is {text!r}; it must be one of {', '.join((first, *others))}")
+        return text
 
     def _number(self, name: str) -> int:
         text = self._text(name)

@@ -341,6 +341,24 @@ class Tasks(Protocol):
         ...
 
 
+class Cache(Protocol):
+    """Keeps short texts for a while. All may be forgotten at any time: nothing but speed and limits hangs on it.
+
+    Every call raises Unavailable when the service does not answer.
+    """
+
+    def get(self, key: str) -> str | None:
+        """What is kept, None if nothing is."""
+        ...
+
+    def swap(self, key: str, old: str | None, new: str | None, *, keep_s: int) -> bool:
+        """Keep `new`, which is not empty, for so long in place of `old`; None stands for nothing.
+
+        False, and nothing changes, if it is not `old` that is kept: of several at once, one swaps.
+        """
+        ...
+
+
 class UnreadablePaper(Exception):
     """Bytes that are not what a paper must be; `code` says what is wrong, `params` the limit."""
 

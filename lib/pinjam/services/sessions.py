@@ -8,6 +8,7 @@ from pinjam.domain.phone import InvalidPhone, parse_phone
 from pinjam.domain.user import User
 from pinjam.services.borrowers import Borrower, gather
 from pinjam.services.errors import TooMany, Unauthenticated
+from pinjam.services.limits import Limits
 from pinjam.services.ports import Accounts, Tokens, TooManyAttempts, WrongCredentials
 from pinjam.services.store import Find, Store
 
@@ -18,23 +19,16 @@ class Sessions:
 
     store: Store
     accounts: Accounts
+    limits: Limits
 
-    def login(self, *, identifier: str, password: str) -> tuple[Borrower, Tokens]:
-        """By e-mail address, or by phone number in any Indonesian spelling.
+    def login(self, *, identifier: str, password: str, address: str) -> tuple[Borrower, Tokens]:
+        """By e-mail address, or by phone number in any Indonesian spelling, from a caller's address.
 
         Unauthenticated alike for an unknown identifier and a wrong password; TooMany when guessed at.
         """
-        field, value = _read(identifier)
-        user = self._find(field, value)
-        try:
-            tokens = self.accounts.sign_in(email=user.email if user else _stand_in(value), password=password)
-        except WrongCredentials:
-            raise Unauthenticated from None
-        except TooManyAttempts as too_many:
-            raise TooMany(too_many.retry_after_s, "too-many-attempts") from None
-        if user is None:
-            raise Unauthenticated
-        return self.store.read(lambda tx: gather(tx, user.id)), tokens
+        field, value = identify(identifier)
+        with self.limits.attempt("login", account=value, address=address):
+            return self._log_in(field, value, password)
 
     def refresh(self, refresh_token: str) -> Tokens:
         """A new ID token. Unauthenticated if the refresh token is not, or no longer, good."""
@@ -47,6 +41,18 @@ class Sessions:
         """End every session of this borrower."""
         self.accounts.revoke(user_id)
 
+    def _log_in(self, field: str, value: str, password: str) -> tuple[Borrower, Tokens]:
+        user = self._find(field, value)
+        try:
+            tokens = self.accounts.sign_in(email=user.email if user else _stand_in(value), password=password)
+        except WrongCredentials:
+            raise Unauthenticated from None
+        except TooManyAttempts as too_many:
+            raise TooMany(too_many.retry_after_s, "too-many-attempts") from None
+        if user is None:
+            raise Unauthenticated
+        return self.store.read(lambda tx: gather(tx, user.id)), tokens
+
     def _find(self, field: str, value: str) -> User | None:
         if "\0" in value:
             return None  # No store keeps one, nor takes it in a question.
@@ -54,7 +60,7 @@ class Sessions:
         return page.items[0] if page.items else None
 
 
-def _read(identifier: str) -> tuple[Literal["email", "phone"], str]:
+def identify(identifier: str) -> tuple[Literal["email", "phone"], str]:
     """Which field an identifier is looked for in, and its one spelling there."""
     if "@" in identifier:
         return "email", identifier.strip().lower()
