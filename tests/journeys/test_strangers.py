@@ -189,5 +189,8 @@ def test_guessing_a_password_is_stopped_after_a_while(walker: Walker, problem: C
     refused = problem(reply, 429, "too-many-attempts")
     assert int(reply.headers["retry-after"]) > 0
     assert reply.headers["retry-after"] in refused["detail"]
-    # While it lasts, the right password is not even looked at.
-    problem(walker.log_in(walker.person.phone), 429, "too-many-attempts")
+    # While it lasts, the right password is not even looked at, and no claim to come from elsewhere helps.
+    problem(walker.log_in(walker.person.email), 429, "too-many-attempts")
+    right = {"identifier": walker.person.email, "password": walker.person.password}
+    elsewhere = {"X-Forwarded-For": "203.0.113.7", "Forwarded": "for=203.0.113.7", "X-Real-IP": "203.0.113.7"}
+    problem(walker.road.call("POST", "/api/auth/login", body=right, headers=elsewhere), 429, "too-many-attempts")
