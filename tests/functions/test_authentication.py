@@ -129,6 +129,8 @@ def test_every_route_but_the_public_ones_asks_for_a_token(functions: Functions) 
         "POST /api/auth/login",
         "POST /api/auth/refresh",
         "POST /api/payments/webhook/midtrans",
+        "GET /api/notifications/webhook/whatsapp",
+        "POST /api/notifications/webhook/whatsapp",
         "POST /",
     }
     assert composition.current() is functions.world.app
