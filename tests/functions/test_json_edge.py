@@ -2,6 +2,7 @@
 
 import io
 import json
+import unicodedata
 from typing import Any
 
 import pytest
@@ -261,3 +262,37 @@ def test_a_midtrans_notification_may_have_more_fields_than_we_know(functions: Fu
     }
     answer = functions.call("pay", "POST", "/api/payments/webhook/midtrans", body)
     assert (answer.status_code, answer.json["code"]) == (403, "bad-signature")
+
+
+def test_a_password_is_the_same_however_a_keyboard_spells_it(functions: Functions) -> None:
+    composed, decomposed, wide = (
+        "caf\u00e9 \u00fcber alles",
+        "cafe\u0301 u\u0308ber alles",
+        "caf\u00e9 \u00fcber \uff41lles",
+    )
+    assert register(functions, REGISTER | {"password": decomposed}).status_code == 201
+    for password in (composed, decomposed, wide):
+        body = {"identifier": REGISTER["email"], "password": password}
+        assert functions.call("login", "POST", "/api/auth/login", body).status_code == 200
+
+
+@pytest.mark.parametrize("length", [128, 129])
+def test_a_passwords_length_is_counted_in_its_one_spelling(functions: Functions, length: int) -> None:
+    password = "".join(chr(0xC0 + number % 20) for number in range(length))
+    decomposed = unicodedata.normalize("NFD", password)
+    assert len(decomposed) > length
+    answer = register(functions, REGISTER | {"password": decomposed})
+    if length > 128:
+        assert errors(answer) == [("password", "too-long", "must have at most 128 characters")]
+    else:
+        assert answer.status_code == 201
+
+
+def test_why_a_password_is_refused_is_told_in_both_languages(functions: Functions) -> None:
+    assert errors(register(functions, REGISTER | {"password": "sunshine1"})) == [
+        ("password", "password-too-common", "is used by so many people that it is easy to guess")
+    ]
+    ((_, code, message),) = errors(register(functions, REGISTER | {"password": "Siti-Rahmawati"}, "id"))
+    assert code == "password-contains-personal"
+    assert "nama, email, nomor telepon, NIK" in message
+    assert "8 karakter" in message

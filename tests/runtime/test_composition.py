@@ -37,6 +37,7 @@ HEAVY = {
     "smtplib",
     "sqlalchemy",
     "waitress",
+    "zxcvbn",
 }
 """Each costs a cold start a part of a second, and is needed by some requests only."""
 

@@ -144,3 +144,32 @@ def test_of_many_sign_ups_at_once_one_person_comes_out(world: World) -> None:
         thread.join(10)
     (user,) = world.all(User)
     assert sorted(outcomes) == ["already-registered"] * 5 + [user.id]
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("sunshine2026", "password-too-common"),
+        ("indonesia45!", "password-too-common"),
+        ("87654321", "password-too-simple"),
+        ("Rahmawati90", "password-contains-personal"),
+        ("081234500001", "password-contains-personal"),
+        ("ampersand", None),
+    ],
+)
+def test_a_password_that_is_tried_first_is_refused_with_its_reason(
+    world: World, password: str, code: str | None
+) -> None:
+    if code is None:
+        assert world.register(password=password).email in world.accounts.uids
+        return
+    with pytest.raises(Invalid) as refused:
+        world.register(password=password)
+    assert [(one.field, one.code) for one in refused.value.fields] == [("password", code)]
+    assert world.all(User) == []
+
+
+def test_a_weak_password_is_told_together_with_the_other_fields_at_fault(world: World) -> None:
+    with pytest.raises(Invalid) as refused:
+        world.register(password="password", phone="1", nik="2")
+    assert [one.field for one in refused.value.fields] == ["phone", "nik", "password"]

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from pinjam.domain.nik import NikProblem
+from pinjam.domain.password import Weakness
 from pinjam.domain.pricing import FieldProblem
 from pinjam.runtime.problems import Problem, document
 from pinjam.runtime.validation import CODES
@@ -78,6 +79,7 @@ def raised_fields() -> dict[str, str]:
     """Each field code that is written in the code, and where; derived ones are added by hand below."""
     found = dict.fromkeys({*CODES.values(), "wrong-type", "invalid"}, "pydantic's errors")
     found |= {f"nik-{code}": "signup" for code in get_args(NikProblem)}
+    found |= dict.fromkeys(get_args(Weakness), "password")
     for source, call, name in calls():
         where = f"{source.name}:{call.lineno}"
         if name == "FieldProblem":

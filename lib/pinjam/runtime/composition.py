@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Accounts,
         Cache,
         Clock,
+        CommonPasswords,
         Holidays,
         IdentityCheck,
         Ids,
@@ -174,6 +175,13 @@ class App:
         return SparedCache(RedisCache(url), own, time.monotonic)
 
     @cached_property
+    def common_passwords(self) -> "CommonPasswords":
+        """Passwords that nobody may choose."""
+        from pinjam.adapters.common_passwords import ListedPasswords
+
+        return ListedPasswords()
+
+    @cached_property
     def identity_check(self) -> "IdentityCheck":
         """The e-KYC provider."""
         from pinjam.adapters.ekyc import VerihubsCheck
@@ -314,7 +322,9 @@ class App:
         """Sign-up."""
         from pinjam.services.signup import Registration
 
-        return Registration(self.store, self.accounts, self.vault, self.clock, self.ids, self.recorder)
+        return Registration(
+            self.store, self.accounts, self.vault, self.clock, self.ids, self.recorder, self.common_passwords
+        )
 
     @cached_property
     def sessions(self) -> "Sessions":

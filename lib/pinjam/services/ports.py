@@ -359,6 +359,14 @@ class Cache(Protocol):
         ...
 
 
+class CommonPasswords(Protocol):
+    """The passwords that are tried first, because so many people have them."""
+
+    def __contains__(self, password: object, /) -> bool:
+        """Whether it is one of them, in small letters."""
+        ...
+
+
 class UnreadablePaper(Exception):
     """Bytes that are not what a paper must be; `code` says what is wrong, `params` the limit."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from pinjam.domain.nik import InvalidNik, Nik, mask_nik, parse_nik
+from pinjam.domain.password import Personal, check_password
 from pinjam.domain.phone import InvalidPhone, parse_phone
 from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.trail import AuditRecord
@@ -15,6 +16,7 @@ from pinjam.services.ports import (
     AccountExists,
     Accounts,
     Clock,
+    CommonPasswords,
     Ids,
     Tokens,
     TooManyAttempts,
@@ -27,7 +29,7 @@ from pinjam.services.store import Conflict, Find, Store, Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignUp:
-    """What a borrower fills in. `email` is syntactically valid already."""
+    """What a borrower fills in. `email` is syntactically valid already, and `password` normalised."""
 
     full_name: str
     email: str
@@ -49,12 +51,13 @@ class Registration:
     clock: Clock
     ids: Ids
     recorder: Recorder
+    common: CommonPasswords
 
     def register(self, form: SignUp, *, request_id: str) -> tuple[Borrower, Tokens]:
         """Make the borrower and the account, and log in.
 
         Our row comes first, because it holds what must be unique; a crash before the account exists
-        leaves a row that the repetition of the same sign-up completes. Invalid for a bad phone or NIK;
+        leaves a row that the repetition of the same sign-up completes. Invalid for a bad phone, NIK or password;
         StateForbids `already-registered` when e-mail, phone or NIK is taken; TooMany when an unfinished
         sign-up's password is guessed at.
         """
@@ -74,7 +77,7 @@ class Registration:
 
     def _new_user(self, form: SignUp) -> User:
         now, today = self.clock.now(), self.clock.today()
-        phone, nik = _checked(form, today)
+        phone, nik = self._checked(form, today)
         uid = self.ids.new("usr")
         return User(
             id=uid,
@@ -96,6 +99,26 @@ class Registration:
             created_at=now,
             updated_at=now,
         )
+
+    def _checked(self, form: SignUp, today: date) -> tuple[str, Nik]:
+        """The phone in E.164 and the NIK; Invalid naming every field that is wrong."""
+        problems: list[FieldProblem] = []
+        phone, nik = "", None
+        try:
+            phone = parse_phone(form.phone)
+        except InvalidPhone:
+            problems.append(FieldProblem(field="phone", code="phone-invalid", params={}))
+        try:
+            nik = parse_nik(form.nik, today=today)
+        except InvalidNik as wrong:
+            problems.append(FieldProblem(field="nik", code=f"nik-{wrong.code}", params={}))
+        about = Personal(full_name=form.full_name, email=form.email, phone=form.phone, nik=form.nik)
+        weakness = check_password(form.password, personal=about, common=self.common)
+        if weakness:
+            problems.append(weakness)
+        if nik is None or problems:
+            raise Invalid(*problems)
+        return phone, nik
 
     def _claim(self, user: User, *, request_id: str) -> User:
         """Our row: a new one, or the unfinished one of the same person."""
@@ -146,20 +169,3 @@ class Registration:
                 "consents": [f"{consent.purpose}:{consent.version}" for consent in user.consents],
             },
         )
-
-
-def _checked(form: SignUp, today: date) -> tuple[str, Nik]:
-    """The phone in E.164 and the NIK; Invalid naming both fields when both are wrong."""
-    problems: list[FieldProblem] = []
-    phone, nik = "", None
-    try:
-        phone = parse_phone(form.phone)
-    except InvalidPhone:
-        problems.append(FieldProblem(field="phone", code="phone-invalid", params={}))
-    try:
-        nik = parse_nik(form.nik, today=today)
-    except InvalidNik as wrong:
-        problems.append(FieldProblem(field="nik", code=f"nik-{wrong.code}", params={}))
-    if nik is None or problems:
-        raise Invalid(*problems)
-    return phone, nik

@@ -3,8 +3,9 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from pinjam.domain.password import MAX_LENGTH, MIN_LENGTH, normalise
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.user import Locale
 from pinjam.runtime.composition import App
@@ -31,7 +32,18 @@ def _password(text: str) -> str:
 
 
 Email = Annotated[str, Field(max_length=254, examples=["budi@example.com"]), AfterValidator(_email)]
-Password = Annotated[str, Field(min_length=8, max_length=128), AfterValidator(_password)]
+
+
+def _normalised(given: object) -> object:
+    return normalise(given) if isinstance(given, str) else given
+
+
+Password = Annotated[
+    str, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH), AfterValidator(_password), BeforeValidator(_normalised)
+]
+"""One to be chosen, in its one spelling; the use case says whether it is good enough."""
+GivenPassword = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH), BeforeValidator(_normalised)]
+"""One that was chosen before, in the same spelling."""
 Version = Annotated[str, Field(min_length=1, max_length=32, examples=["2026-01"]), OneLine]
 
 
@@ -58,7 +70,7 @@ class LoginRequest(Given):
     """An e-mail address or a phone number, and the password."""
 
     identifier: Annotated[str, Field(min_length=1, max_length=254), OneLine]
-    password: Annotated[str, Field(min_length=1, max_length=128)]
+    password: GivenPassword
 
 
 class RefreshRequest(Given):
