@@ -8,6 +8,7 @@ from tests.world import World
 from pinjam.domain.ledger import Account, JournalEntry, trial_balance
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
+from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.receipts import Receipt, replay
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.repayment import bill
@@ -26,7 +27,34 @@ def check_money(world: World) -> None:
     for loan in world.all(Loan):
         check_loan(world, loan)
     check_refunds(world)
+    check_payouts(world)
     check_trail(world)
+
+
+def check_payouts(world: World) -> None:
+    """Nothing is on its way twice or was paid twice, and what the gateway was asked for is what was kept."""
+    payouts = world.all(Payout)
+    open_for = [one.subject_id for one in payouts if one.status in (PayoutStatus.HELD, PayoutStatus.SENDING)]
+    paid_for = [one.subject_id for one in payouts if one.status is PayoutStatus.PAID]
+    assert len(set(open_for + paid_for)) == len(open_for + paid_for)
+    by_id = {one.id: one for one in payouts}
+    for payout_id, asked in world.payouts.sent.items():
+        payout = by_id[payout_id]
+        number = world.app.vault.open(payout.account.account_number, owner=payout.user_id, field="account_number")
+        assert payout.sent_at is not None
+        assert asked == {
+            "amount": payout.amount,
+            "bank_code": payout.account.bank_code,
+            "account_number": number,
+            "account_name": payout.account.account_name,
+            "notes": payout.notes,
+        }
+    subjects: list[Loan | Refund] = [*world.all(Loan), *world.all(Refund)]
+    on_its_way = {one.payout_id for one in subjects if one.status in (LoanStatus.DISBURSING, RefundStatus.SENDING)}
+    assert on_its_way == {one.id for one in payouts if one.status is PayoutStatus.SENDING}
+    arrived = {one.payout_id for one in world.all(Loan) if one.disbursed_on}
+    arrived |= {one.payout_id for one in world.all(Refund) if one.status is RefundStatus.PAID}
+    assert arrived == {one.id for one in payouts if one.status is PayoutStatus.PAID}
 
 
 def check_journal(world: World) -> None:
@@ -151,6 +179,8 @@ def check_trail(world: World) -> None:
     for loan in world.all(Loan):
         after = last[loan.id].after
         assert (after["status"], after["unpaid_principal"]) == (loan.status.value, unpaid(loan))
+    for payout in world.all(Payout):
+        assert last[payout.id].after["status"] == payout.status.value
     for payment in world.all(Payment):
         after = last[payment.id].after
         allocated = sum(part.total for part in payment.allocation)

@@ -87,6 +87,7 @@ def sandbox_credentials() -> Credentials:
         server_key="SB-Mid-server-TESTONLY",
         creator_key="IRIS-creator-TESTONLY",
         approver_key="IRIS-approver-TESTONLY",
+        merchant_key="IRIS-merchant-TESTONLY",
         ekyc_app_id="app-id",
         ekyc_api_key="api-key",
         smtp_user="pinjam",
@@ -125,7 +126,9 @@ def sandbox(
         credentials=sandbox_credentials,
         clock=clock,
         notify_url=lambda: "http://127.0.0.1:9/none",
+        payout_url=lambda: "http://127.0.0.1:9/none",
         sweep_url=lambda: "http://127.0.0.1:9/none",
+        holder=lambda _bank, _account: "SITI AMINAH",
         # Far longer than any test waits; stopping ends it at once.
         slow_s=30,
         schema=sandbox_schema,

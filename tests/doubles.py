@@ -5,11 +5,13 @@
 
 import heapq
 import itertools
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cache
+from typing import Literal
 
 from pinjam.adapters.pdf import ReportlabPress
 from pinjam.domain.notification import Channel
@@ -25,7 +27,7 @@ from pinjam.services.ports import (
     Message,
     Order,
     OrderStatus,
-    Payout,
+    PayoutAnswer,
     Refused,
     Tokens,
     TooManyAttempts,
@@ -201,38 +203,71 @@ def _instructions(order_id: str, method: Method, expires_at: datetime) -> Instru
 
 
 class MemoryPayouts(Service):
-    """`ports.PayoutGateway`. `outcome` is what becomes of payouts that are new; `move` changes one."""
+    """`ports.PayoutGateway`. `outcome` is what becomes of payouts that are new.
+
+    An account is that of `everybody`, unless `accounts` has its number. While `lost`, what it did with a payout
+    reaches nobody. A genuine notification is signed `genuine`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.outcome: Payout = Payout(reference="", status="completed")
+        self.outcome: PayoutAnswer = PayoutAnswer(reference="", status="completed")
         self.refusing = False
-        self.payouts: dict[str, Payout] = {}
+        self.refusing_to_look = False
+        self.lost = False
+        self.everybody = "SITI RAHMAWATI"
+        self.payouts: dict[str, PayoutAnswer] = {}
         self.sent: dict[str, dict[str, object]] = {}
+        self.accounts: dict[str, str | None] = {}
+        self.holders_asked: list[str] = []
+
+    def holder(self, *, bank_code: str, account_number: str) -> str | None:
+        self._reach()
+        if self.refusing_to_look:
+            raise Refused("payouts", "401")
+        self.holders_asked.append(account_number)
+        assert bank_code
+        return self.accounts.get(account_number, self.everybody)
+
+    def read_notification(self, raw: bytes, signature: str) -> str:
+        if signature != "genuine":
+            raise ForgedNotification
+        reference = json.loads(raw).get("reference_no")
+        if not isinstance(reference, str):
+            raise ValueError("reference_no")  # noqa: TRY004 - as the port says
+        return reference
 
     def pay_out(
         self, *, payout_id: str, amount: int, bank_code: str, account_number: str, account_name: str, notes: str
-    ) -> Payout:
+    ) -> PayoutAnswer:
         self._reach()
         if self.refusing or amount < 1:
             raise Refused("payouts", "400")
+        asked: dict[str, object] = {
+            "amount": amount,
+            "bank_code": bank_code,
+            "account_number": account_number,
+            "account_name": account_name,
+            "notes": notes,
+        }
+        if self.sent.setdefault(payout_id, asked) != asked:
+            raise Unavailable("payouts", "the id was used for another request")
         if payout_id not in self.payouts:
             self.payouts[payout_id] = replace(self.outcome, reference=f"ref-{payout_id}")
-            self.sent[payout_id] = {
-                "amount": amount,
-                "bank_code": bank_code,
-                "account_number": account_number,
-                "account_name": account_name,
-                "notes": notes,
-            }
+        if self.lost:
+            raise Unavailable("payouts", "no answer")
         return self.payouts[payout_id]
 
-    def status(self, reference: str) -> Payout:
+    def status(self, reference: str) -> PayoutAnswer:
         self._reach()
         for payout in self.payouts.values():
             if payout.reference == reference:
                 return payout
         raise Refused("payouts", "404")
+
+    def end(self, payout_id: str, status: Literal["completed", "failed"], failure: str | None = None) -> None:
+        """What became of a payout at the bank."""
+        self.payouts[payout_id] = replace(self.payouts[payout_id], status=status, failure=failure)
 
     @property
     def paid(self) -> list[object]:

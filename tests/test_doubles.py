@@ -29,6 +29,8 @@ from tests.contracts.test_payment_gateway import (
 from tests.contracts.test_payouts import pay_out
 from tests.doubles import MemoryAccounts, MemoryObjects, MemoryPayments, MemoryPayouts
 
+from pinjam.services.ports import ForgedNotification, Refused, Unavailable
+
 __all__ = [
     "siti",
     "test_a_bank_transfer_without_a_bank_is_refused",
@@ -77,6 +79,22 @@ class TestMemoryObjects(ObjectStoreContract):
 def test_asking_for_a_payout_again_sends_nothing_more() -> None:
     gateway = MemoryPayouts()
     assert pay_out(gateway) == pay_out(gateway)
+    with pytest.raises(Unavailable):
+        pay_out(gateway, account="999000111")
     assert gateway.paid == [2_970_000]
     assert pay_out(gateway, payout_id="loan_1-2").reference != pay_out(gateway).reference
     assert gateway.paid == [2_970_000, 2_970_000]
+
+
+def test_the_gateway_for_payouts_in_memory_knows_holders_and_its_own_notifications() -> None:
+    gateway = MemoryPayouts()
+    gateway.accounts["7"] = None
+    assert gateway.holder(bank_code="bca", account_number="1") == "SITI RAHMAWATI"
+    assert gateway.holder(bank_code="bca", account_number="7") is None
+    assert gateway.read_notification(b'{"reference_no": "r"}', "genuine") == "r"
+    with pytest.raises(ForgedNotification):
+        gateway.read_notification(b'{"reference_no": "r"}', "made up")
+    with pytest.raises(ValueError, match="reference_no"):
+        gateway.read_notification(b"{}", "genuine")
+    with pytest.raises(Refused):
+        gateway.status("unknown")

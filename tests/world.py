@@ -53,6 +53,7 @@ START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 """A Tuesday, 09:00 in Jakarta."""
 PASSWORD = "correct horse battery"
 BCA = Method(type="bank_transfer", bank="bca")
+OPERATIONS = "operations@example.com"
 NOWHERE = Path("/nonexistent/pinjam-tests")
 KEY = bytes(range(32))
 
@@ -252,7 +253,7 @@ class World:
     def active(self, user_id: str, **changes: Any) -> str:
         """The id of a loan that was paid out today."""
         loan_id = self.accepted(user_id, **changes)
-        self.app.disbursing.disburse(self.accepted_event(loan_id))
+        self.app.payout_desk.take_up(self.accepted_event(loan_id))
         assert self.loan(loan_id).status is LoanStatus.ACTIVE
         return loan_id
 
@@ -337,14 +338,17 @@ class World:
         use = {
             "verify_identity": lambda: self.app.verification.verify(event),
             "decide_loan": lambda: self.app.deciding.decide(event),
-            "disburse": lambda: (
-                self.app.returning.hear(event)
-                if event.topic == "payment-settled"
-                else self.app.disbursing.disburse(event)
-            ),
-            "notify": lambda: self.app.notifying.hear(event),
+            "disburse": lambda: self.app.payout_desk.take_up(event),
+            "notify": lambda: self.tell(event),
         }
         use[name]()
+
+    def tell(self, event: Event) -> None:
+        try:
+            self.app.notifying.hear(event)
+        finally:
+            if event.topic == "payout-failed":
+                self.app.alerting.payout_failed(event)
 
     def kept(self) -> list[KeptAnswer]:
         return self.all(KeptAnswer)
@@ -354,7 +358,12 @@ def make_world(
     settings: Mapping[str, str] | None = None, channels: Iterable[Channel] = ("email", "sms", "whatsapp")
 ) -> World:
     """A world in which nothing has happened."""
-    app = App(Settings.read({"PINJAM_STATE": str(NOWHERE), "PINJAM_PROJECT": "pinjam-test"} | dict(settings or {})))
+    app = App(
+        Settings.read(
+            {"PINJAM_STATE": str(NOWHERE), "PINJAM_PROJECT": "pinjam-test", "PINJAM_OPERATIONS_EMAIL": OPERATIONS}
+            | dict(settings or {})
+        )
+    )
     accounts = MemoryAccounts()
     world = World(
         app=app,

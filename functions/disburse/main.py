@@ -1,16 +1,5 @@
-"""Hears of accepted offers, and pays them out; hears of payments, and pays back what exceeded the debt."""
+"""Hears of what is owed to a borrower, and pays it out: accepted offers, and what exceeded the debt."""
 
-from pinjam.domain.trail import Event
-from pinjam.runtime.composition import App
 from pinjam.runtime.events import consumer
 
-
-def pay_out(app: App, event: Event) -> None:
-    """Whatever the event says is to be paid out."""
-    if event.topic == "payment-settled":
-        app.returning.hear(event)
-    else:
-        app.disbursing.disburse(event)
-
-
-disburse = consumer("disburse", pay_out)
+disburse = consumer("disburse", lambda app, event: app.payout_desk.take_up(event))

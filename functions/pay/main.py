@@ -1,10 +1,11 @@
-"""Repayments: start one, see them, and hear of them from the payment gateway."""
+"""Repayments: start one, see them, and hear of them, and of payouts, from the gateways."""
 
 from pinjam.runtime.api import Answer, Api, Call
 from pinjam.runtime.models.payments import (
     BillQuery,
     BillShown,
     Heard,
+    IrisNotification,
     MidtransNotification,
     PaymentList,
     PaymentQuery,
@@ -67,6 +68,21 @@ def show(call: Call[None, None]) -> Answer:
 def hear(call: Call[MidtransNotification, None]) -> Answer:
     """Take in Midtrans's signed notification. Repeats and disorder are harmless."""
     call.app.collecting.hear(call.body.model_dump(), request_id=call.request_id)
+    return Answer(200, Heard())
+
+
+@api.route(
+    "POST",
+    "/api/payments/webhook/iris",
+    body=IrisNotification,
+    answer=Heard,
+    public=True,
+    problems=(400, 403, 404, 422),
+    signed="Iris-Signature",
+)
+def hear_of_payout(call: Call[IrisNotification, None]) -> Answer:
+    """Take in Iris's signed notification of a payout. Repeats and disorder are harmless."""
+    call.app.payout_desk.hear(call.raw, call.signature, request_id=call.request_id)
     return Answer(200, Heard())
 
 

@@ -88,6 +88,16 @@ def _fill(url: str, *, users: int, loans_each: int) -> None:
             CASE WHEN random() < 0.99 THEN 'void' ELSE 'owed' END, now(), now() FROM payments p"""
         )
         connection.execute(
+            """INSERT INTO payouts (id, purpose, subject_id, loan_id, user_id, amount, account, notes, status, open_for,
+            created_at, updated_at, hold, sent_at, ended_at, reference)
+            SELECT replace(id, 'loan', 'out'), 'loan', id, id, user_id, 1, '{}', 'n', kind,
+            CASE WHEN kind <> 'paid' THEN id END, now(), timestamptz '2026-01-01' + random() * interval '1 year',
+            CASE WHEN kind = 'held' THEN 'name-mismatch' END, CASE WHEN kind <> 'held' THEN now() END,
+            CASE WHEN kind = 'paid' THEN now() END, id FROM
+            (SELECT *, CASE WHEN n < 0.98 THEN 'paid' WHEN n < 0.99 THEN 'held' ELSE 'sending' END AS kind
+             FROM (SELECT id, user_id, random() AS n FROM loans) one) l"""
+        )
+        connection.execute(
             """INSERT INTO audit_log SELECT replace(l.id, 'loan', 'aud'), l.id, 1, 'a', 'x', 'r', now(), NULL, '{}',
             'x', 'x' FROM loans l"""
         )

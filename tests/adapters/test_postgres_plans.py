@@ -18,6 +18,7 @@ from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment, PaymentStatus
+from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
 from pinjam.domain.user import User, UserStatus
@@ -91,6 +92,18 @@ def filled_url(database_url: str, migrated_url: str, run: "Run", fill: "Fill") -
         (Find(kind=JournalEntry), "jrn_000007", "journal_pkey"),
         (Find(kind=Refund, where={"status": RefundStatus.OWED}), "rfd_000001", "refunds_status_id"),
         (Find(kind=Refund, where={"loan_id": "loan_000007"}), "rfd_000001", "refunds_loan_id_id"),
+        (Find(kind=Refund, where={**MINE, "status": RefundStatus.OWED}), "rfd_000001", "refunds_user_id_status_id"),
+        (
+            Find(kind=Payout, where={"subject_id": "loan_000007"}, descending=True),
+            "out_010000",
+            "payouts_subject_id_id",
+        ),
+        (Find(kind=Payout, where={"status": PayoutStatus.HELD}), "out_000001", "payouts_status_id"),
+        (
+            Find(kind=Payout, where={"status": PayoutStatus.SENDING}, order="updated_at", below=NOON),
+            datetime(2026, 6, 1, tzinfo=UTC),
+            "payouts_status_updated_at",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -120,6 +133,7 @@ def test_what_is_asked_on_every_request_and_event_chooses_its_index_unasked(fill
         (postgres_rows.find(Find(kind=Loan, where=MINE, descending=True, limit=20)), "loans_user_id_id"),
         (postgres_rows.count(Notification, {**MINE, "read_at": None}), "notifications_unread"),
         (postgres_rows.find(Find(kind=Refund, where={"payment_id": "pay_000007"}, limit=1)), "refunds_payment_id_id"),
+        (postgres_rows.find(Find(kind=Payout, where={"reference": "x"}, limit=1)), "payouts_reference_key"),
         (postgres_rows.find(Find(kind=Loan, where={"open_for": "usr_00007"}, limit=1)), "loans_open_for_key"),
         (
             postgres_rows.find(Find(kind=Payment, where={"loan_id": "loan_000007", **PENDING}, limit=20)),

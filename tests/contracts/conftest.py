@@ -25,6 +25,7 @@ from pinjam.domain.loan import (
 )
 from pinjam.domain.notification import Delivery, Notification
 from pinjam.domain.payment import Allocation, Instructions, Method, Payment, PaymentStatus
+from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.preferences import Preferences
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
@@ -268,6 +269,36 @@ class Samples:
     def full_refund(self) -> Refund:
         return replace(self.refund(3), status=RefundStatus.PAID, payout_id="out_1", paid_at=AT)
 
+    def payout(self, number: int = 1) -> Payout:
+        return Payout(
+            id=f"out_{number:04}",
+            purpose="loan",
+            subject_id="loan_0001",
+            loan_id="loan_0001",
+            user_id="usr_0001",
+            amount=2_970_000,
+            account=BankAccount(bank_code="bca", account_number=Sealed("sealed"), account_name="SITI"),
+            notes="Pinjam PJ-1",
+            status=PayoutStatus.SENDING,
+            open_for="loan_0001",
+            created_at=AT,
+            updated_at=AT,
+            sent_at=AT,
+        )
+
+    def full_payout(self) -> Payout:
+        return replace(
+            self.payout(2),
+            purpose="refund",
+            status=PayoutStatus.FAILED,
+            open_for=None,
+            hold="name-mismatch",
+            released_at=AT,
+            ended_at=AT,
+            reference="a1b2",
+            failure="002",
+        )
+
     def notification(self, number: int = 1) -> Notification:
         return Notification(
             id=f"ntf_{number:04}",
@@ -353,6 +384,8 @@ class Samples:
             self.reversing_entry(),
             self.refund(),
             self.full_refund(),
+            self.payout(),
+            self.full_payout(),
             self.payment(2),
             self.full_notification(),
             self.notification(2),

@@ -1,5 +1,6 @@
 """What every PayoutGateway does, shown by the Iris adapter against the sandbox and against garbage."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
@@ -7,11 +8,11 @@ import pytest
 
 from pinjam.adapters.iris import IrisPayouts
 from pinjam.local.sandbox.faults import Mode
-from pinjam.local.sandbox.payouts import Payouts
+from pinjam.local.sandbox.payouts import CannotApprove, Payouts
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.state import SandboxState
 from pinjam.local.sandbox.system import Credentials
-from pinjam.services.ports import Payout, PayoutGateway, Refused, Unavailable
+from pinjam.services.ports import ForgedNotification, PayoutAnswer, PayoutGateway, Refused, Unavailable
 
 
 def pay_out(
@@ -21,7 +22,7 @@ def pay_out(
     amount: int = 2_970_000,
     account: str = "1234567890",
     notes: str = "Pinjaman loan_1",
-) -> Payout:
+) -> PayoutAnswer:
     return gateway.pay_out(
         payout_id=payout_id,
         amount=amount,
@@ -41,6 +42,7 @@ def connect(sandbox: SandboxServers, sandbox_credentials: Credentials) -> Iterat
                 url=url,
                 creator_key=sandbox_credentials.creator_key,
                 approver_key=approver_key or sandbox_credentials.approver_key,
+                merchant_key=sandbox_credentials.merchant_key,
                 timeout_s=timeout_s,
             )
             return running.enter_context(closing(made))
@@ -63,12 +65,23 @@ def paid_in_all(sandbox: SandboxServers) -> list[int]:
 
 def test_a_payout_is_paid_and_can_be_looked_up(gateway: PayoutGateway) -> None:
     payout = pay_out(gateway)
-    assert payout == Payout(reference=payout.reference, status="completed")
+    assert payout == PayoutAnswer(reference=payout.reference, status="completed")
     assert gateway.status(payout.reference) == payout
 
 
 def test_asking_again_sends_nothing_more(sandbox: SandboxServers, gateway: PayoutGateway) -> None:
-    assert pay_out(gateway) == pay_out(gateway, notes="in other words")
+    assert pay_out(gateway) == pay_out(gateway)
+    assert paid_in_all(sandbox) == [2_970_000]
+
+
+@pytest.mark.parametrize("change", [{"account": "999000111"}, {"amount": 1}, {"notes": "in other words"}], ids=str)
+def test_the_same_id_with_other_facts_sends_nothing_and_is_no_failure(
+    sandbox: SandboxServers, gateway: PayoutGateway, change: dict[str, object]
+) -> None:
+    first = pay_out(gateway)
+    with pytest.raises(Unavailable):
+        pay_out(gateway, **change)  # type: ignore[arg-type]  # one keyword of the right type
+    assert gateway.status(first.reference) == first
     assert paid_in_all(sandbox) == [2_970_000]
 
 
@@ -78,10 +91,94 @@ def test_another_id_is_another_payout(sandbox: SandboxServers, gateway: PayoutGa
 
 
 def test_a_payout_that_the_bank_returns_has_failed(sandbox: SandboxServers, gateway: PayoutGateway) -> None:
-    payout = pay_out(gateway, account="1234569009")
+    payout = pay_out(gateway, account="1234569103")
     assert payout.status == "failed"
     assert payout.failure
     assert paid_in_all(sandbox) == []
+
+
+def test_the_bank_names_the_holder_of_an_account(gateway: PayoutGateway) -> None:
+    assert gateway.holder(bank_code="bca", account_number="1234567890") == "SITI AMINAH"
+    assert gateway.holder(bank_code="bca", account_number="1234569101") == "BAMBANG SUDARSONO"
+    assert gateway.holder(bank_code="bca", account_number="1234569102") is None
+
+
+def test_a_bank_that_the_gateway_does_not_serve_is_refused(gateway: PayoutGateway) -> None:
+    with pytest.raises(Refused):
+        gateway.holder(bank_code="moon", account_number="1234567890")
+
+
+def test_a_gateway_that_lets_nobody_in_has_not_said_that_there_is_no_account(
+    sandbox: SandboxServers, sandbox_credentials: Credentials
+) -> None:
+    with (
+        closing(
+            IrisPayouts(url=sandbox.iris_url, creator_key="another", approver_key="a", merchant_key="m")
+        ) as stranger,
+        pytest.raises(Refused) as refused,
+    ):
+        stranger.holder(bank_code="bca", account_number="1234569102")
+    assert refused.value.code == "401"
+    assert sandbox_credentials.creator_key != "another"
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        pytest.param(b'{"account_name": "SITI", "account_no": "7"}', 200, id="another account"),
+        pytest.param(b'{"account_name": "", "account_no": "1234567890"}', 200, id="no name"),
+        pytest.param(b'{"account_no": "1234567890"}', 200, id="nameless"),
+        pytest.param(b"<html>", 200, id="html"),
+        pytest.param(b"", 503, id="503"),
+    ],
+)
+def test_garbage_names_nobody(
+    connect: Callable[..., IrisPayouts], answering: Callable[[bytes, int], str], content: bytes, status: int
+) -> None:
+    with pytest.raises(Unavailable):
+        connect(url=answering(content, status)).holder(bank_code="bca", account_number="1234567890")
+
+
+def test_a_refusal_that_is_not_about_the_account_is_no_missing_account(
+    connect: Callable[..., IrisPayouts], answering: Callable[[bytes, int], str]
+) -> None:
+    content = b'{"error_message": "no", "errors": {"bank": ["Bank is not supported"]}}'
+    with pytest.raises(Refused):
+        connect(url=answering(content, 400)).holder(bank_code="bca", account_number="1234567890")
+
+
+DOCUMENTED_KEY = "IRIS-merchant-d8709d85-19d6-39c4-7ff5-8eaf81ec31cd"
+DOCUMENTED_BODY = (
+    b'{"reference_no":"TLtXjaG7LxcbEhgo7S","amount":"12333.0","status":"processed","updated_at":"2023-03-31T10:12:28Z"}'
+)
+DOCUMENTED_SIGNATURE = (
+    "8b8a8ce380887acf162a17cc4bed7b7ff1c94fc637201ebed7ab1a7f32596810"
+    "cbd9fc78d2db051ef851f97c05cd5f840d10ee34d58021c18d6ef69a793b7116"
+)
+"""The worked example of docs.midtrans.com/reference/validating-payout-notification."""
+
+
+def test_the_documented_notification_is_genuine_and_any_other_is_not() -> None:
+    gateway = IrisPayouts(url="http://x", creator_key="c", approver_key="a", merchant_key=DOCUMENTED_KEY)
+    assert gateway.read_notification(DOCUMENTED_BODY, DOCUMENTED_SIGNATURE) == "TLtXjaG7LxcbEhgo7S"
+    others = [
+        (DOCUMENTED_BODY + b" ", DOCUMENTED_SIGNATURE),
+        (DOCUMENTED_BODY.replace(b"12333", b"12334"), DOCUMENTED_SIGNATURE),
+        (DOCUMENTED_BODY, ""),
+        (DOCUMENTED_BODY, DOCUMENTED_SIGNATURE[:-1]),
+        (DOCUMENTED_BODY, "\u00e9" * 128),
+        (DOCUMENTED_BODY, hashlib.sha512(DOCUMENTED_BODY).hexdigest()),
+    ]
+    for raw, signature in others:
+        with pytest.raises(ForgedNotification):
+            gateway.read_notification(raw, signature)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b'{"reference_no": 7}', b'{"reference_no": ""}', b"[]"])
+def test_a_genuine_notification_of_nothing_is_malformed(raw: bytes) -> None:
+    gateway = IrisPayouts(url="http://x", creator_key="c", approver_key="a", merchant_key="key")
+    with pytest.raises(ValueError, match="reference_no"):
+        gateway.read_notification(raw, hashlib.sha512(raw + b"key").hexdigest())
 
 
 def test_an_unknown_reference_is_refused(gateway: PayoutGateway) -> None:
@@ -99,23 +196,26 @@ def test_a_payout_that_the_gateway_does_not_take_is_refused(
     assert paid_in_all(sandbox) == []
 
 
-def test_a_payout_beyond_the_balance_is_refused_and_paid_once_there_is_money(
+def test_a_payout_beyond_the_balance_has_failed_and_can_never_be_released(
     sandbox: SandboxServers, gateway: PayoutGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payouts: Payouts = sandbox.sandbox.payouts
     with monkeypatch.context() as poor:
         poor.setattr(payouts, "_balance", 2_969_999)
-        with pytest.raises(Refused, match="approving"):
-            pay_out(gateway)
+        failed = pay_out(gateway)
+    assert (failed.status, failed.failure) == ("failed", "rejected")
+    assert pay_out(gateway) == failed
+    with pytest.raises(CannotApprove):
+        payouts.approve([failed.reference], slowly=False)
     assert paid_in_all(sandbox) == []
-    assert pay_out(gateway).status == "completed"
+    assert pay_out(gateway, payout_id="loan_1-2").status == "completed"
     assert paid_in_all(sandbox) == [2_970_000]
 
 
 def test_a_payout_that_was_created_but_not_released_is_completed_by_the_repeat(
     sandbox: SandboxServers, connect: Callable[..., IrisPayouts]
 ) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(Unavailable):
         pay_out(connect(approver_key="another"))
     assert paid_in_all(sandbox) == []
     assert pay_out(connect()).status == "completed"

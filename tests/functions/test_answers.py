@@ -235,6 +235,7 @@ def test_a_sweep_counts_what_it_did(functions: Functions, user_id: str) -> None:
         "relayed": 0,
         "offers_expired": 1,
         "payments_checked": 0,
+        "payouts_checked": 0,
         "payouts_retried": 0,
         "refunds_retried": 0,
         "messages_resumed": 0,

@@ -131,6 +131,7 @@ def test_every_route_but_the_public_ones_asks_for_a_token(functions: Functions) 
         "POST /api/payments/webhook/midtrans",
         "GET /api/notifications/webhook/whatsapp",
         "POST /api/notifications/webhook/whatsapp",
+        "POST /api/payments/webhook/iris",
         "POST /",
     }
     assert composition.current() is functions.world.app

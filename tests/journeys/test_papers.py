@@ -26,7 +26,7 @@ def test_the_contract_can_be_downloaded_after_acceptance_and_is_in_the_mailbox(
     assert (summary.status, summary.headers["content-type"]) == (200, "application/pdf")
 
     # An account that the bank does not know keeps the loan accepted and not paid out.
-    account = {**walker.person.bank_account, "account_number": "1234569009"}
+    account = {**walker.person.bank_account, "account_number": "1234569103"}
     walker.change(bank_account=account).expect(200)
     walker.accept(loan_id, key="one").expect(200)
     contract = walker.call("GET", f"{path}/contract")
@@ -35,7 +35,7 @@ def test_the_contract_can_be_downloaded_after_acceptance_and_is_in_the_mailbox(
     assert contract.headers["content-disposition"] == f'inline; filename="{number}.pdf"'
     assert contract.headers["cache-control"] == "no-store"
     found = text(contract.content)
-    for shown in (walker.person.full_name, number, "******9009", *(one["text"] for one in offer["statements"])):
+    for shown in (walker.person.full_name, number, "******9103", *(one["text"] for one in offer["statements"])):
         assert shown in found
     assert walker.person.nik not in found
 

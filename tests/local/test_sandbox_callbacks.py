@@ -83,7 +83,9 @@ def telling(
         credentials=sandbox_credentials,
         clock=ClockFile(tmp_path / "clock.json", real_now=lambda: NOW),
         notify_url=lambda: hook.url,
+        payout_url=lambda: hook.url,
         sweep_url=lambda: hook.url,
+        holder=lambda _bank, _account: "SITI AMINAH",
         whatsapp_url=lambda: hook.url,
         schema=sandbox_schema,
     )

@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 
 from pinjam.adapters.clock import MovableClock
 from pinjam.adapters.folder import FolderObjects
+from pinjam.adapters.iris import IrisPayouts
 from pinjam.adapters.midtrans import MidtransGateway
 from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Method
@@ -36,10 +37,15 @@ class App:
     status: int = 200
     answer: bytes = b'{"expired": 3}'
     bodies: list[dict[str, object]] = field(default_factory=list)
+    signed: list[tuple[bytes, str]] = field(default_factory=list)
+    called: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     url: str = ""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        self.bodies.append(json.loads(environ["wsgi.input"].read()))
+        raw = environ["wsgi.input"].read()
+        self.bodies.append(json.loads(raw))
+        self.signed.append((raw, environ.get("HTTP_IRIS_SIGNATURE", "")))
+        self.called.release()
         start_response(f"{self.status} As Told", [("Content-Type", "application/json")])
         return [self.answer]
 
@@ -91,7 +97,9 @@ def start(
                 credentials=sandbox_credentials,
                 clock=ClockFile(tmp_path / "clock.json", real_now=lambda: NOW),
                 notify_url=lambda: app.url,
+                payout_url=lambda: app.url,
                 sweep_url=lambda: app.url,
+                holder=lambda _bank, _account: "SITI AMINAH",
                 objects=objects,
                 slow_s=30,
                 seed=1,
@@ -211,6 +219,69 @@ def test_a_notification_that_nobody_takes_leaves_the_order_paid(world: World) ->
     world.app.url = "http://127.0.0.1:9"
     assert world.pay().json()["notifications"] == [NO_ANSWER]
     assert world.status() == "settled"
+
+
+@pytest.fixture
+def iris(world: World, sandbox_credentials: Credentials) -> Iterator[IrisPayouts]:
+    made = IrisPayouts(
+        url=world.servers.iris_url,
+        creator_key=sandbox_credentials.creator_key,
+        approver_key=sandbox_credentials.approver_key,
+        merchant_key=sandbox_credentials.merchant_key,
+    )
+    with closing(made):
+        yield made
+
+
+def pay_out(iris: IrisPayouts, account: str) -> str:
+    answer = iris.pay_out(
+        payout_id="out_1", amount=44_000, bank_code="bca", account_number=account, account_name="SITI", notes="x"
+    )
+    return answer.reference
+
+
+def end(world: World, payout_id: str = "out_1", **body: object) -> httpx.Response:
+    return world.calls.post(f"/sandbox/payouts/{payout_id}/end", json=body)
+
+
+@pytest.mark.parametrize(("ending", "status"), [("7890", "completed"), ("9103", "failed")])
+def test_a_payout_that_ends_by_itself_is_told_of_soon_and_signed(
+    world: World, iris: IrisPayouts, ending: str, status: str
+) -> None:
+    reference = pay_out(iris, f"123456{ending}")
+    assert world.app.called.acquire(timeout=10)
+    ((raw, signature),) = world.app.signed
+    assert iris.read_notification(raw, signature) == reference
+    assert (world.app.bodies[0]["status"], world.app.bodies[0]["amount"]) == (status, "44000.0")
+    assert ("error_code" in world.app.bodies[0]) == (status == "failed")
+
+
+def test_a_notification_of_a_payout_that_is_not_taken_comes_again(world: World, iris: IrisPayouts) -> None:
+    world.app.status = 503
+    pay_out(iris, "1234567890")
+    assert world.app.called.acquire(timeout=10)
+    world.app.status = 200
+    assert world.app.called.acquire(timeout=10)
+    assert world.app.bodies[0] == world.app.bodies[1]
+
+
+def test_a_payout_stays_on_its_way_until_somebody_ends_it(world: World, iris: IrisPayouts) -> None:
+    reference = pay_out(iris, "1234569104")
+    assert [iris.status(reference).status for _ in range(3)] == ["processing"] * 3
+    assert end(world, notifications=0).json() == {"payout_id": "out_1", "status": "completed", "notifications": []}
+    assert iris.status(reference).status == "completed"
+    assert world.app.bodies == []
+    assert end(world, notifications=2).json()["notifications"] == [200, 200]
+    # A bank may send money back that had arrived; it does not come a second time.
+    assert end(world, status="failed").json()["status"] == "failed"
+    answer = end(world)
+    assert (answer.status_code, answer.json()["message"]) == (409, "The payout is failed and cannot become completed.")
+    assert [iris.read_notification(*one) for one in world.app.signed] == [reference] * 3
+
+
+def test_an_unknown_payout_is_not_ended(world: World) -> None:
+    assert end(world, "out_nobody").status_code == 404
+    assert end(world, status="lost").json()["field"] == "status"
 
 
 def test_orders_messages_and_faults_are_there_after_a_restart(start: Start) -> None:

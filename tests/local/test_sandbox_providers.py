@@ -204,6 +204,38 @@ def test_the_creator_cannot_approve_its_own_payout(iris: httpx.Client) -> None:
     assert iris.post("/payouts/approve", json={"reference_nos": ["x"]}).status_code == 401
 
 
+def test_the_creator_cannot_reject_either(iris: httpx.Client) -> None:
+    answer = iris.post("/payouts/reject", json={"reference_nos": ["x"], "reject_reason": "no"})
+    assert answer.status_code == 401
+
+
+def test_a_bank_names_the_holder_of_an_account(iris: httpx.Client) -> None:
+    answer = iris.get("/account_validation", params={"bank": "danamon", "account": "000001137298"})
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"id", "account_name", "account_no", "bank_name"}
+    assert (answer.json()["account_name"], answer.json()["account_no"]) == ("SITI AMINAH", "000001137298")
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "said"),
+    [
+        ({"bank": "bca", "account": "1234569102"}, "account", "Account does not exist"),
+        ({"bank": "abc", "account": "1234567890"}, "bank", "Bank is not included in the list"),
+        ({"bank": "bca", "account": "12"}, "account", "account is invalid"),
+        ({"bank": "bca"}, "account", "account is invalid"),
+        ({"bank": "bca", "account": "1234567890", "name": "x"}, "name", "name is invalid"),
+    ],
+    ids=str,
+)
+def test_an_account_that_cannot_be_looked_up_is_refused_by_its_field(
+    iris: httpx.Client, query: dict[str, str], field: str, said: str
+) -> None:
+    answer = iris.get("/account_validation", params=query)
+    assert answer.status_code == 400
+    assert answer.json()["error_message"] == "An error occured when doing account validation"
+    assert answer.json()["errors"] == {field: [said]}
+
+
 PAYOUT: Mapping[str, object] = {
     "beneficiary_name": "Jon Snow",
     "beneficiary_account": "1172993826",
@@ -228,6 +260,9 @@ def test_a_key_that_was_used_makes_no_other_payout(iris: httpx.Client) -> None:
         iris.post("/payouts", json={"payouts": [PAYOUT]}, headers={"X-Idempotency-Key": "a"}).json() for _ in range(2)
     ]
     assert answers[0] == answers[1]
+    for another in ({**PAYOUT, "amount": "100001"}, {**PAYOUT, "beneficiary_account": "1172993827"}):
+        refused = iris.post("/payouts", json={"payouts": [another]}, headers={"X-Idempotency-Key": "a"})
+        assert (refused.status_code, refused.json()["error_message"]) == (400, "idempotency-key is not unique")
     other = iris.post("/payouts", json={"payouts": [PAYOUT]}, headers={"X-Idempotency-Key": "b"}).json()
     assert other != answers[0]
 

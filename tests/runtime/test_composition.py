@@ -111,7 +111,7 @@ USE_CASES = [
     "verification",
     "lending",
     "deciding",
-    "disbursing",
+    "paying_out",
     "repaying",
     "notifying",
     "servicing",

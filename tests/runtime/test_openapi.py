@@ -35,6 +35,7 @@ CONTRACT = {
     "GET /api/payments/quote",
     "GET /api/payments/{id}",
     "POST /api/payments/webhook/midtrans",
+    "POST /api/payments/webhook/iris",
     "GET /api/notifications",
     "POST /api/notifications/{id}/read",
     "POST /api/notifications/read-all",
@@ -53,6 +54,7 @@ PUBLIC = {
     "POST /api/payments/webhook/midtrans",
     "GET /api/notifications/webhook/whatsapp",
     "POST /api/notifications/webhook/whatsapp",
+    "POST /api/payments/webhook/iris",
 }
 KEYED = {"POST /api/loans/apply", "POST /api/loans/{id}/accept", "POST /api/payments"}
 METHODS = {"get", "post", "put", "patch", "delete"}

@@ -30,6 +30,8 @@ COMPLETE: Mapping[str, str] = {
     "PINJAM_IRIS_URL": "https://iris.example",
     "PINJAM_IRIS_CREATOR_KEY": "creator",
     "PINJAM_IRIS_APPROVER_KEY": "approver",
+    "PINJAM_IRIS_MERCHANT_KEY": "merchant",
+    "PINJAM_OPERATIONS_EMAIL": "operations@example.com",
     "PINJAM_SMTP_HOST": "mail.example",
     "PINJAM_SMTP_PORT": "587",
     "PINJAM_SMTP_USER": "user",
@@ -69,7 +71,10 @@ GROUPS: Mapping[str, Callable[[Settings], object]] = {
     ),
     "PINJAM_EKYC_URL PINJAM_EKYC_APP_ID PINJAM_EKYC_API_KEY": lambda settings: settings.ekyc,
     "PINJAM_MIDTRANS_URL PINJAM_MIDTRANS_SERVER_KEY": lambda settings: settings.midtrans,
-    "PINJAM_IRIS_URL PINJAM_IRIS_CREATOR_KEY PINJAM_IRIS_APPROVER_KEY": lambda settings: settings.iris,
+    "PINJAM_IRIS_URL PINJAM_IRIS_CREATOR_KEY PINJAM_IRIS_APPROVER_KEY PINJAM_IRIS_MERCHANT_KEY": (
+        lambda settings: settings.iris
+    ),
+    "PINJAM_OPERATIONS_EMAIL": lambda settings: settings.operations_email,
     "PINJAM_SMTP_HOST PINJAM_SMTP_PORT PINJAM_SMTP_USER PINJAM_SMTP_PASSWORD PINJAM_SMTP_SENDER PINJAM_SMTP_STARTTLS": (
         lambda settings: settings.smtp
     ),

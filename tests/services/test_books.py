@@ -8,7 +8,7 @@ from tests.world import World
 
 from pinjam.domain.ledger import Account, JournalEntry, Posting
 from pinjam.services.books import entries_of, standing, trial_balance_of
-from pinjam.services.ports import Payout, Unavailable
+from pinjam.services.ports import PayoutAnswer, Unavailable
 from pinjam.services.store import Conflict, Transaction
 
 LENT = (Posting(debit=Account.CASH_AT_GATEWAY, credit=Account.LOANS_RECEIVABLE, amount=5),)
@@ -61,21 +61,21 @@ def test_a_whole_life_leaves_these_entries(world: World, user_id: str) -> None:
 
 def test_a_payout_that_fails_comes_back_and_is_sent_again(world: World, user_id: str) -> None:
     loan_id = world.accepted(user_id)
-    world.payouts.outcome = Payout(reference="", status="failed", failure="closed account")
-    world.app.disbursing.disburse(world.accepted_event(loan_id))
+    world.payouts.outcome = PayoutAnswer(reference="", status="failed", failure="closed account")
+    world.app.payout_desk.take_up(world.accepted_event(loan_id))
     assert [one.kind for one in world.entries(loan_id)] == ["payout_sent", "payout_returned"]
     assert set(world.balances().values()) == {0}
-    world.payouts.outcome = Payout(reference="", status="processing")
+    world.payouts.outcome = PayoutAnswer(reference="", status="processing")
+    world.clock.advance(minutes=15)
     for _ in range(2):
-        with pytest.raises(Unavailable):
-            world.app.disbursing.disburse(world.accepted_event(loan_id))
+        world.app.payout_desk.take_up(world.accepted_event(loan_id))
     assert world.balances()[Account.PAYOUTS_IN_TRANSIT] == 2_970_000
     check_money(world)
     payout_id = world.loan(loan_id).payout_id
     assert payout_id is not None
-    world.payouts.payouts[payout_id] = Payout(reference="r", status="completed")
+    world.payouts.end(payout_id, "completed")
     for _ in range(2):
-        world.app.disbursing.disburse(world.accepted_event(loan_id))
+        world.app.payout_desk.take_up(world.accepted_event(loan_id))
     kinds = [one.kind for one in world.entries(loan_id)]
     assert kinds == ["payout_sent", "payout_returned", "payout_sent", "disbursement"]
     check_money(world)

@@ -373,7 +373,7 @@ def test_a_second_loan_follows_the_first_under_the_new_limit(world: World, user_
     assert decided.offer is not None
     assert decided.offer.amount == 8_000_000
     world.accept(user_id, second)
-    world.app.disbursing.disburse(world.accepted_event(second))
+    world.app.payout_desk.take_up(world.accepted_event(second))
     assert world.loan(second).status is LoanStatus.ACTIVE
     assert payoff(world.loan(second), world.clock.today()).total == 8_000_000
     check_money(world)

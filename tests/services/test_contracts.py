@@ -108,7 +108,7 @@ def test_once_the_money_is_paid_out_the_schedule_is_dated_by_that_and_repayments
     loan_id = world.accepted(user_id)
     accepted = world.app.contracts.contract(user_id, loan_id)
     world.pass_days(2)
-    world.app.disbursing.disburse(world.accepted_event(loan_id))
+    world.app.payout_desk.take_up(world.accepted_event(loan_id))
     assert world.loan(loan_id).status is LoanStatus.ACTIVE
     dated = world.app.contracts.contract(user_id, loan_id)
     assert "24 Des 2026" in text(accepted)
@@ -152,7 +152,7 @@ def test_the_mail_has_the_contract_as_accepted_even_when_it_goes_out_after_the_m
     accepted = world.app.contracts.contract(user_id, loan_id)
     event = world.accepted_event(loan_id)
     world.pass_days(3)
-    world.app.disbursing.disburse(event)
+    world.app.payout_desk.take_up(event)
     world.notify(event)
     assert world.messengers["email"].sent[0].attachments == (accepted,)
     assert [one.kind for one in world.all(Notification)] == ["contract-accepted"]

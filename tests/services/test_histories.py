@@ -14,7 +14,7 @@ from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.repayment import bill
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.services.errors import Denied
-from pinjam.services.ports import OrderStatus, Payout, Unavailable
+from pinjam.services.ports import OrderStatus, PayoutAnswer, Unavailable
 from pinjam.services.recording import GENESIS, audit_hash
 
 BORROWERS = (1, 2)
@@ -122,10 +122,10 @@ class Histories(RuleBasedStateMachine):
 
     @rule(outcome=PAYOUTS)
     def payouts_become(self, outcome: str) -> None:
-        self.world.payouts.outcome = Payout(reference="", status=outcome)  # type: ignore[arg-type]  # one of PAYOUTS
+        self.world.payouts.outcome = PayoutAnswer(reference="", status=outcome)  # type: ignore[arg-type]  # one of PAYOUTS
         for payout_id, payout in self.world.payouts.payouts.items():
             if payout.status == "processing" and outcome != "processing":
-                self.world.payouts.payouts[payout_id] = Payout(reference=payout.reference, status="completed")
+                self.world.payouts.payouts[payout_id] = PayoutAnswer(reference=payout.reference, status="completed")
 
     @rule(publisher=st.booleans(), payments=st.booleans())
     def trouble(self, *, publisher: bool, payments: bool) -> None:

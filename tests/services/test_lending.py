@@ -246,7 +246,7 @@ def test_only_what_is_on_offer_is_accepted(world: World, user_id: str, state: st
     if state in ("accepted", "active"):
         accept(world, user_id, loan_id, key="first")
     if state == "active":
-        world.app.disbursing.disburse(world.accepted_event(loan_id))
+        world.app.payout_desk.take_up(world.accepted_event(loan_id))
     if state == "withdrawn":
         world.app.lending.withdraw(user_id, loan_id, actor=world.actor(user_id))
     with pytest.raises(StateForbids) as refused:

@@ -15,7 +15,7 @@ from pinjam.domain.payoff import payoff
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Event
 from pinjam.services.errors import Denied, Invalid
-from pinjam.services.ports import Payout, Unavailable
+from pinjam.services.ports import PayoutAnswer, Unavailable
 from pinjam.services.recording import Actor
 
 BORROWERS = (1, 2)
@@ -141,10 +141,10 @@ class Money(RuleBasedStateMachine):
     @rule(outcome=OUTCOMES)
     def payouts_become(self, outcome: str) -> None:
         """What becomes of new payouts; those on their way arrive, or fail."""
-        self.world.payouts.outcome = Payout(reference="", status=outcome)  # type: ignore[arg-type]  # one of OUTCOMES
+        self.world.payouts.outcome = PayoutAnswer(reference="", status=outcome)  # type: ignore[arg-type]  # one of OUTCOMES
         for payout_id, payout in self.world.payouts.payouts.items():
             if payout.status == "processing" and outcome != "processing":
-                self.world.payouts.payouts[payout_id] = Payout(reference=payout.reference, status=outcome)  # type: ignore[arg-type]  # one of OUTCOMES
+                self.world.payouts.payouts[payout_id] = PayoutAnswer(reference=payout.reference, status=outcome)  # type: ignore[arg-type]  # one of OUTCOMES
 
     @rule(repeat=st.integers(1, 2))
     def deliver(self, repeat: int) -> None:

@@ -10,6 +10,7 @@ from tests.world import START, World, make_world
 
 from pinjam.domain.device import Device
 from pinjam.domain.notification import Channel, Delivery, Notification
+from pinjam.domain.payout import Payout
 from pinjam.domain.task import MOST_TRIES, pause_after
 from pinjam.domain.trail import Event, Topic
 from pinjam.domain.user import User
@@ -19,6 +20,7 @@ from pinjam.services.ports import Unavailable
 from pinjam.services.recording import Actor
 from pinjam.services.servicing import RESUME_AFTER
 from pinjam.services.subscriptions import SUBSCRIPTIONS
+from pinjam.services.telling import PAYOUT_TOLD_WHILE
 
 
 @pytest.fixture
@@ -318,11 +320,15 @@ def test_every_topic_that_notify_hears_has_words(world: World, user_id: str) -> 
     loan = world.loan(loan_id)
     assert loan.next_due_on is not None
     heard = [topic for topic in get_args(Topic) if "notify" in SUBSCRIPTIONS.get(topic, ())]
+    (payout,) = world.all(Payout)
+    subjects = {"payment": payment_id, "user": user_id, "payout": payout.id}
     for number, topic in enumerate(heard):
+        if topic in PAYOUT_TOLD_WHILE:
+            world.put(replace(payout, status=PAYOUT_TOLD_WHILE[topic]))
         event = Event(
             id=f"evt_{number:026}",
             topic=topic,
-            subject=payment_id if topic.startswith("payment") else user_id if topic.startswith("user") else loan_id,
+            subject=subjects.get(topic.partition("-")[0], loan_id),
             data={
                 "user_id": user_id,
                 "loan_id": loan_id,

@@ -30,7 +30,7 @@ def test_every_subject_has_a_chain_of_its_own_that_verifies(world: World) -> Non
     loan_id = world.active(user_id)
     payment_id = world.pay(user_id, loan_id)
     subjects = {record.subject for record in world.all(AuditRecord)}
-    assert subjects == {user_id, loan_id, payment_id}
+    assert subjects == {user_id, loan_id, payment_id, world.loan(loan_id).payout_id}
     for subject in subjects:
         assert chain_is_intact(world.trail(subject))
     assert world.actions(loan_id) == [

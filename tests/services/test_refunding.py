@@ -10,7 +10,7 @@ from tests.world import World
 from pinjam.domain.ledger import Account
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Event
-from pinjam.services.ports import Payout, Unavailable
+from pinjam.services.ports import PayoutAnswer, Unavailable
 from pinjam.services.profiles import NewBankAccount
 from pinjam.services.recording import Actor
 
@@ -45,7 +45,7 @@ def without_account(world: World, user_id: str) -> None:
 
 def test_a_surplus_goes_to_the_borrowers_bank_account_once(world: World, user_id: str, extra: str) -> None:
     for _ in range(3):
-        world.app.refunding.hear(event_of(world, extra))
+        world.app.payout_desk.take_up(event_of(world, extra))
     refund = world.refund_of(extra)
     assert refund.payout_id is not None
     assert world.payouts.paid == [LENT, SURPLUS]
@@ -113,13 +113,13 @@ def test_a_refund_that_waits_for_an_account_is_no_retry(world: World, user_id: s
 @pytest.mark.parametrize("how", ["refused", "failed"])
 def test_a_payout_that_fails_is_tried_again_under_a_new_id(world: World, extra: str, how: str) -> None:
     world.payouts.refusing = how == "refused"
-    world.payouts.outcome = Payout(reference="", status="failed", failure="unknown account")
+    world.payouts.outcome = PayoutAnswer(reference="", status="failed", failure="unknown account")
     world.deliver()
     owed = world.refund_of(extra)
     assert (owed.status, owed.payout_id, owed.amount) == (RefundStatus.OWED, None, SURPLUS)
     assert world.balances()[Account.REFUNDS_OWED] == -SURPLUS
     check_money(world)
-    world.payouts.refusing, world.payouts.outcome = False, Payout(reference="", status="completed")
+    world.payouts.refusing, world.payouts.outcome = False, PayoutAnswer(reference="", status="completed")
     assert world.sweep().refunds_retried == 0
     world.clock.advance(minutes=16)
     assert world.sweep().refunds_retried == 1
@@ -132,53 +132,34 @@ def test_a_payout_that_fails_is_tried_again_under_a_new_id(world: World, extra: 
 
 
 def test_a_payout_on_its_way_is_asked_about_under_its_id(world: World, extra: str) -> None:
-    world.payouts.outcome = Payout(reference="", status="processing")
+    world.payouts.outcome = PayoutAnswer(reference="", status="processing")
     for _ in range(2):
-        with pytest.raises(Unavailable):
-            world.app.refunding.hear(event_of(world, extra))
+        world.app.payout_desk.take_up(event_of(world, extra))
     sending = world.refund_of(extra)
     assert (sending.status, sending.paid_at) == (RefundStatus.SENDING, None)
     assert world.balances()[Account.REFUNDS_OWED] == -SURPLUS
     check_money(world)
     world.clock.advance(hours=1)
-    assert world.sweep().faults == 1
+    assert world.sweep().payouts_checked == 1
     assert sending.payout_id is not None
-    world.payouts.payouts[sending.payout_id] = Payout(reference="r", status="completed")
-    assert world.sweep().refunds_retried == 1
+    world.payouts.end(sending.payout_id, "completed")
+    world.clock.advance(minutes=6)
+    assert world.sweep().payouts_checked == 1
     assert (world.refund_of(extra).status, world.refund_of(extra).payout_id) == (RefundStatus.PAID, sending.payout_id)
     assert world.payouts.paid == [LENT, SURPLUS]
     check_money(world)
 
 
 def test_a_gateway_that_is_down_gets_the_same_payout_later(world: World, extra: str) -> None:
-    world.payouts.down = True
+    world.payouts.down_from = world.payouts.calls + 2  # It names the account's holder, and then goes away.
     with pytest.raises(Unavailable):
-        world.app.refunding.hear(event_of(world, extra))
+        world.app.payout_desk.take_up(event_of(world, extra))
     payout_id = world.refund_of(extra).payout_id
-    world.payouts.down = False
-    world.app.refunding.hear(event_of(world, extra))
+    assert payout_id is not None
+    world.payouts.down_from = None
+    world.app.payout_desk.take_up(event_of(world, extra))
     assert world.refund_of(extra).payout_id == payout_id
     assert world.payouts.paid == [LENT, SURPLUS]
-
-
-def test_an_old_answer_changes_nothing_of_a_newer_try(world: World, extra: str) -> None:
-    refunding, payouts = world.app.refunding, world.payouts
-
-    class Overtaken:
-        """Meanwhile the payout failed, was tried again under a new id, and arrived."""
-
-        def pay_out(self, **_: object) -> Payout:
-            payouts.refusing = True
-            refunding.hear(event_of(world, extra))
-            payouts.refusing = False
-            refunding.hear(event_of(world, extra))
-            return Payout(reference="old", status="failed")
-
-    late = replace(refunding, gateway=Overtaken())  # type: ignore[arg-type]  # answers as the port asks
-    late.hear(event_of(world, extra))
-    assert world.refund_of(extra).status is RefundStatus.PAID
-    assert world.payouts.paid == [LENT, SURPLUS]
-    check_money(world)
 
 
 def test_the_event_and_the_sweep_at_the_same_moment_pay_once(world: World, extra: str) -> None:
@@ -188,9 +169,9 @@ def test_the_event_and_the_sweep_at_the_same_moment_pay_once(world: World, extra
     def pay(number: int) -> None:
         start.wait(10)
         if number % 2:
-            world.app.refunding.pay(refund_id, actor=SWEEP)
+            world.app.paying_out.pay("refund", refund_id, actor=SWEEP)
         else:
-            world.app.refunding.hear(event)
+            world.app.payout_desk.take_up(event)
 
     threads = [threading.Thread(target=pay, args=(number,)) for number in range(6)]
     for thread in threads:

@@ -331,7 +331,7 @@ def test_the_last_instalment_settles_the_loan_and_tells_of_it(world: World, user
 def test_only_an_active_loan_is_repaid(world: World, user_id: str, state: str) -> None:
     loan_id = world.accepted(user_id, tenor_months=1)
     if state == "settled":
-        world.app.disbursing.disburse(world.accepted_event(loan_id))
+        world.app.payout_desk.take_up(world.accepted_event(loan_id))
         world.pay(user_id, loan_id)
     with pytest.raises(StateForbids) as refused:
         world.order(user_id, loan_id)

@@ -11,7 +11,7 @@ from tests.world import World
 from pinjam.domain.loan import LoanStatus
 from pinjam.domain.payment import PaymentStatus
 from pinjam.domain.trail import Event
-from pinjam.services.ports import Payout, Unavailable
+from pinjam.services.ports import PayoutAnswer
 from pinjam.services.servicing import Swept
 from pinjam.services.store import Contention, Transaction
 
@@ -78,7 +78,7 @@ def test_only_offers_expire(world: World, user_id: str) -> None:
     world.pass_days(30)
     assert sweep(world).offers_expired == 0
     assert (world.loan(accepted).status, world.loan(submitted).status) == (
-        LoanStatus.DISBURSING,
+        LoanStatus.ACCEPTED,
         LoanStatus.SUBMITTED,
     )
 
@@ -129,23 +129,23 @@ def test_a_gateway_in_trouble_keeps_no_reminder_waiting(world: World, user_id: s
 
 def test_a_payout_without_a_final_answer_is_asked_about(world: World, user_id: str) -> None:
     loan_id = world.accepted(user_id)
-    world.payouts.outcome = Payout(reference="", status="processing")
-    with pytest.raises(Unavailable):
-        world.app.disbursing.disburse(world.accepted_event(loan_id))
-    assert sweep(world).payouts_retried == 0
-    world.clock.advance(minutes=15, seconds=1)
-    assert sweep(world).faults == 1
+    world.payouts.outcome = PayoutAnswer(reference="", status="processing")
+    world.app.payout_desk.take_up(world.accepted_event(loan_id))
+    assert sweep(world) == Swept()
+    world.clock.advance(minutes=5, seconds=1)
+    assert [sweep(world).payouts_checked for _ in range(2)] == [1, 0]
+    world.clock.advance(minutes=5, seconds=1)
     payout_id = world.loan(loan_id).payout_id
     assert payout_id is not None
-    world.payouts.payouts[payout_id] = Payout(reference="ref", status="completed")
-    assert [sweep(world).payouts_retried for _ in range(2)] == [1, 0]
+    world.payouts.end(payout_id, "completed")
+    assert [sweep(world).payouts_checked for _ in range(2)] == [1, 0]
     assert (world.loan(loan_id).status, world.payouts.paid) == (LoanStatus.ACTIVE, [2_970_000])
 
 
 def test_a_payout_that_failed_is_tried_again_after_a_while(world: World, user_id: str) -> None:
     loan_id = world.accepted(user_id)
     world.payouts.refusing = True
-    world.app.disbursing.disburse(world.accepted_event(loan_id))
+    world.app.payout_desk.take_up(world.accepted_event(loan_id))
     world.payouts.refusing = False
     assert sweep(world).payouts_retried == 0
     world.clock.advance(minutes=15, seconds=1)

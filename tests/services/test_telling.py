@@ -28,6 +28,7 @@ FACTS: Mapping[str, str] = {
     "due": "Rp24.000.000",
     "paid": "Rp24.000.000",
     "surplus": "Rp24.000.000",
+    "payout": "Rp24.000.000",
     "reasons": "Foto diri tidak cocok.",
 }
 GSM_7 = re.compile(r"[A-Za-z0-9@£$¥èéùìòÇØøÅåΔ_ÆæßÉ !\"#¤%&'()*+,\-./:;<=>?¡ÄÖÑÜ§¿äöñüà]*")

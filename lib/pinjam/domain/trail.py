@@ -17,6 +17,10 @@ Topic = Literal[
     "loan-settled",
     "instalment-reminder",
     "account-changed",
+    "bank-account-changed",
+    "payout-held",
+    "payout-released",
+    "payout-failed",
     "loan-invitation",
     "delivery-due",
 ]

@@ -13,6 +13,8 @@ LOCATION = "asia-southeast2"
 _TASKS_ACCOUNT = f"tasks@{PROJECT}.iam.gserviceaccount.com"
 _SMTP_USER = "pinjam"
 _SENDER = "Pinjam <no-reply@pinjam.example>"
+OPERATIONS = "operations@pinjam.example"
+"""Whose inbox the lender's own e-mails are in."""
 _WHATSAPP_PHONE_NUMBER_ID = "100000000000001"
 _TWILIO_ACCOUNT_SID = f"AC{1:032x}"
 _TWILIO_SENDER = "PINJAM"
@@ -24,6 +26,7 @@ def credentials(secrets: Mapping[str, str]) -> Credentials:
         server_key=secrets["midtrans_server_key"],
         creator_key=secrets["iris_creator_key"],
         approver_key=secrets["iris_approver_key"],
+        merchant_key=secrets["iris_merchant_key"],
         ekyc_app_id=secrets["ekyc_app_id"],
         ekyc_api_key=secrets["ekyc_api_key"],
         smtp_user=_SMTP_USER,
@@ -48,6 +51,11 @@ def objects_folder(state: Path) -> Path:
 def clock_file(state: Path) -> Path:
     """Where the moved business date is kept."""
     return state / "clock.json"
+
+
+def vault_key(secrets: Mapping[str, str]) -> bytes:
+    """The key that seals personal fields."""
+    return base64.b64decode(secrets["vault_key"])
 
 
 def objects_key(secrets: Mapping[str, str]) -> bytes:
@@ -80,6 +88,7 @@ def environment(
         "PINJAM_JWKS_URL": identity_url + JWKS_PATH,
         "PINJAM_IDENTITY_API_KEY": secrets["identity_api_key"],
         "PINJAM_IDENTITY_ADMIN_TOKEN": secrets["identity_admin_token"],
+        "PINJAM_OPERATIONS_EMAIL": OPERATIONS,
         "PINJAM_PUBSUB_URL": pubsub_url,
         "PINJAM_TASKS_URL": tasks_url,
         "PINJAM_TASKS_LOCATION": LOCATION,
@@ -107,6 +116,7 @@ def _providers(sandbox: SandboxServers, secrets: Mapping[str, str]) -> dict[str,
         "PINJAM_IRIS_URL": sandbox.iris_url,
         "PINJAM_IRIS_CREATOR_KEY": secrets["iris_creator_key"],
         "PINJAM_IRIS_APPROVER_KEY": secrets["iris_approver_key"],
+        "PINJAM_IRIS_MERCHANT_KEY": secrets["iris_merchant_key"],
         "PINJAM_SMTP_HOST": "127.0.0.1",
         "PINJAM_SMTP_PORT": str(sandbox.mail.port),
         "PINJAM_SMTP_USER": _SMTP_USER,

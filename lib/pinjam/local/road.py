@@ -162,6 +162,11 @@ class Road:
         body = {"transaction_status": status, "duplicates": duplicates}
         return self.call("POST", f"/sandbox/payments/{payment_id}/pay", body=body)
 
+    def end_payout(self, payout_id: str, *, status: str = "completed", notifications: int = 1) -> Reply:
+        """The bank ends a payout that is on its way, and the payout gateway says so, or does not."""
+        body = {"status": status, "notifications": notifications}
+        return self.call("POST", f"/sandbox/payouts/{payout_id}/end", body=body)
+
     def today(self) -> date:
         """The business date."""
         return date.fromisoformat(self.call("GET", "/sandbox/clock", quietly=True).expect(200)["date"])

@@ -19,6 +19,7 @@ _TOKENS = (
     "midtrans_server_key",
     "iris_creator_key",
     "iris_approver_key",
+    "iris_merchant_key",
     "smtp_password",
     "whatsapp_token",
     "whatsapp_app_secret",

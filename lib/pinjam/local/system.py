@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 
 from pinjam.adapters.firebase_auth import SigningKeys
 from pinjam.adapters.folder import FolderObjects
+from pinjam.adapters.vault import AesVault
 from pinjam.domain.task import RATES
 from pinjam.local.broker import Broker
 from pinjam.local.database import EmbeddedDatabase
@@ -27,6 +28,7 @@ from pinjam.local.environment import (
     environment,
     objects_folder,
     objects_key,
+    vault_key,
 )
 from pinjam.local.functions import EVENT_FUNCTIONS, load_functions
 from pinjam.local.gateway import create_gateway, mount
@@ -34,6 +36,7 @@ from pinjam.local.gateway_jwt import JwtCheck
 from pinjam.local.identity import JWKS_PATH, create_identity
 from pinjam.local.reference import create_reference
 from pinjam.local.sandbox.clock import ClockFile
+from pinjam.local.sandbox.holders import BorrowersAsHolders
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Sandbox
 from pinjam.local.scheduler import Scheduler
@@ -48,6 +51,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 SWEEP = "sweep"
 WEBHOOK_PATH = "/api/payments/webhook/midtrans"
 WHATSAPP_WEBHOOK_PATH = "/api/notifications/webhook/whatsapp"
+PAYOUT_WEBHOOK_PATH = "/api/payments/webhook/iris"
 _GATEWAY_THREADS = 16
 _CONNECTIONS = 12
 
@@ -211,8 +215,10 @@ class LocalSystem:
             credentials=credentials(self._secrets),
             clock=ClockFile(clock_file(self._state), moved=self.tasks.wake),
             notify_url=lambda: self.url + WEBHOOK_PATH,
+            payout_url=lambda: self.url + PAYOUT_WEBHOOK_PATH,
             sweep_url=lambda: sweep_url,
             whatsapp_url=lambda: self.url + WHATSAPP_WEBHOOK_PATH,
+            holder=BorrowersAsHolders(pool, AesVault(vault_key(self._secrets))),
             objects=objects,
             slow_s=self._slow_provider_s,
         )

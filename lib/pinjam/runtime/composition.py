@@ -17,17 +17,19 @@ from pinjam.services.recording import Outbox, Recorder
 if TYPE_CHECKING:
     from pinjam.domain.notification import Channel
     from pinjam.domain.policy import Policies
+    from pinjam.services.alerting import Alerting
     from pinjam.services.books import Books
     from pinjam.services.collecting import Collecting
     from pinjam.services.contracts import Contracts
     from pinjam.services.deciding import Deciding
     from pinjam.services.delivering import Delivering
     from pinjam.services.devices import Devices
-    from pinjam.services.disbursing import Disbursing
     from pinjam.services.documents import Documents
     from pinjam.services.lending import Lending
     from pinjam.services.limits import Limits
     from pinjam.services.notifying import Notifying
+    from pinjam.services.paying_out import PayingOut
+    from pinjam.services.payout_desk import PayoutDesk
     from pinjam.services.ports import (
         Accounts,
         Cache,
@@ -52,9 +54,7 @@ if TYPE_CHECKING:
     from pinjam.services.profiles import Profiles
     from pinjam.services.quoting import Quoting
     from pinjam.services.reckoning import Reckoning
-    from pinjam.services.refunding import Refunding
     from pinjam.services.repaying import Repaying
-    from pinjam.services.returning import Returning
     from pinjam.services.reviewing import Reviewing
     from pinjam.services.servicing import Servicing
     from pinjam.services.sessions import Sessions
@@ -199,11 +199,16 @@ class App:
 
     @cached_property
     def payout_gateway(self) -> "PayoutGateway":
-        """Pays loans out."""
+        """Pays loans and refunds out."""
         from pinjam.adapters.iris import IrisPayouts
 
         iris = self.settings.iris
-        return IrisPayouts(url=iris.url, creator_key=iris.creator_key, approver_key=iris.approver_key)
+        return IrisPayouts(
+            url=iris.url,
+            creator_key=iris.creator_key,
+            approver_key=iris.approver_key,
+            merchant_key=iris.merchant_key,
+        )
 
     @cached_property
     def objects(self) -> "ObjectStore":
@@ -338,7 +343,7 @@ class App:
         """The borrower's own data."""
         from pinjam.services.profiles import Profiles
 
-        return Profiles(self.store, self.vault, self.clock, self.recorder)
+        return Profiles(self.store, self.vault, self.clock, self.recorder, self.outbox)
 
     @cached_property
     def documents(self) -> "Documents":
@@ -403,20 +408,32 @@ class App:
         return Reviewing(self.store, self.objects, self.policies, self.clock, self.recorder, self.outbox)
 
     @cached_property
-    def disbursing(self) -> "Disbursing":
-        """Payouts."""
+    def paying_out(self) -> "PayingOut":
+        """Payouts of loans and refunds."""
         from pinjam.services.disbursing import Disbursing
+        from pinjam.services.paying_out import PayingOut
+        from pinjam.services.refunding import Refunding
 
-        return Disbursing(
+        return PayingOut(
             self.store,
             self.payout_gateway,
             self.vault,
             self.clock,
             self.ids,
             self.recorder,
-            self.books,
             self.outbox,
+            {
+                "loan": Disbursing(self.clock, self.recorder, self.books),
+                "refund": Refunding(self.store, self.clock, self.recorder, self.books, self.outbox, self.reckoning),
+            },
         )
+
+    @cached_property
+    def payout_desk(self) -> "PayoutDesk":
+        """What starts, ends and releases payouts."""
+        from pinjam.services.payout_desk import PayoutDesk
+
+        return PayoutDesk(self.paying_out)
 
     @cached_property
     def repaying(self) -> "Repaying":
@@ -449,29 +466,6 @@ class App:
         from pinjam.services.reckoning import Reckoning
 
         return Reckoning(self.clock, self.ids, self.recorder, self.books)
-
-    @cached_property
-    def refunding(self) -> "Refunding":
-        """What exceeded the debt, on its way back."""
-        from pinjam.services.refunding import Refunding
-
-        return Refunding(
-            self.store,
-            self.payout_gateway,
-            self.vault,
-            self.clock,
-            self.ids,
-            self.recorder,
-            self.books,
-            self.outbox,
-        )
-
-    @cached_property
-    def returning(self) -> "Returning":
-        """Refunds, netted against what their loan owes."""
-        from pinjam.services.returning import Returning
-
-        return Returning(self.store, self.refunding, self.reckoning, self.outbox)
 
     @cached_property
     def writing_off(self) -> "WritingOff":
@@ -512,6 +506,13 @@ class App:
         return Tracking(self.store, self.message_receipts, self.delivering, self.clock)
 
     @cached_property
+    def alerting(self) -> "Alerting":
+        """What operations must hear of."""
+        from pinjam.services.alerting import Alerting
+
+        return Alerting(self.store, self.messengers["email"], self.clock, self.settings.operations_email)
+
+    @cached_property
     def devices(self) -> "Devices":
         """Where push messages go."""
         from pinjam.services.devices import Devices
@@ -533,8 +534,7 @@ class App:
         return Servicing(
             self.store,
             self.collecting,
-            self.disbursing,
-            self.returning,
+            self.paying_out,
             self.delivering,
             self.clock,
             self.recorder,

@@ -57,6 +57,7 @@ class Iris:
     url: str
     creator_key: str
     approver_key: str
+    merchant_key: str
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,11 @@ class Settings:
         return self._text("PINJAM_DATABASE_URL")
 
     @property
+    def operations_email(self) -> str:
+        """Where those who run the lender hear of what needs a person."""
+        return self._text("PINJAM_OPERATIONS_EMAIL")
+
+    @property
     def pubsub_url(self) -> str:
         """Where events are published."""
         return self._text("PINJAM_PUBSUB_URL")
@@ -262,6 +268,7 @@ class Settings:
             url=self._text("PINJAM_IRIS_URL"),
             creator_key=self._text("PINJAM_IRIS_CREATOR_KEY"),
             approver_key=self._text("PINJAM_IRIS_APPROVER_KEY"),
+            merchant_key=self._text("PINJAM_IRIS_MERCHANT_KEY"),
         )
 
     @cached_property

@@ -1,112 +1,71 @@
-"""Paying a loan out, once."""
+"""What paying a loan out does to the loan and to the books."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pinjam.domain.ledger import EntryKind, Posting, disbursement, payout_returned, payout_sent
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Contract, Loan, LoanStatus
+from pinjam.domain.payout import Payout
 from pinjam.domain.repayment import open_instalments
-from pinjam.domain.trail import Event
-from pinjam.domain.user import User
+from pinjam.domain.trail import AuditRecord, Event
 from pinjam.services.books import Books
-from pinjam.services.borrowers import known
-from pinjam.services.ports import Clock, Ids, Payout, PayoutGateway, Refused, Unavailable, Vault
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.store import Store, Transaction
-
-log = logging.getLogger(__name__)
-
-CONSUMER = "disburse"
+from pinjam.services.paying_out import Owed
+from pinjam.services.ports import Clock
+from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.store import Reader, Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Disbursing:
-    """Sends money out under an id of ours, so that asking twice pays once."""
+    """The cause of payouts that is a loan: `accepted -> disbursing -> active`, or back to `accepted`."""
 
-    store: Store
-    gateway: PayoutGateway
-    vault: Vault
     clock: Clock
-    ids: Ids
     recorder: Recorder
     books: Books
-    outbox: Outbox
 
-    def disburse(self, event: Event) -> None:
-        """Pay out the loan that an event tells of; a repetition of the event pays nothing more.
+    def read(self, tx: Reader, subject_id: str) -> "LoanToPay | None":
+        """The loan, None if there is none."""
+        loan = tx.get(Loan, subject_id)
+        return LoanToPay(self, loan, last_record(tx, subject_id)) if loan else None
 
-        Unavailable (so that the event comes again) while the gateway gives no final answer. A payout that
-        failed returns the loan to `accepted`, to be tried again under a new id.
-        """
-        actor = Actor(id=CONSUMER, request_id=event.request_id)
-        begun = self.store.transact(lambda tx: self._begin(tx, event.subject, actor))
-        if begun is None:
-            return
-        loan, user = begun
-        try:
-            payout = self._pay(loan, user)
-        except Refused as refused:
-            payout = Payout(reference="", status="failed", failure=refused.code)
-        if payout.status == "processing":
-            raise Unavailable("payout", f"{loan.payout_id} still processing")
-        events = self.store.transact(lambda tx: self._finish(tx, loan, payout, actor))
-        self.outbox.publish(*events)
+    def reckon(self, subject_id: str, *, actor: Actor) -> None:
+        """Nothing: what the contract promises does not change."""
 
-    def _pay(self, loan: Loan, user: User) -> Payout:
-        account, contract = user.bank_account, _contract(loan)
-        if account is None or loan.payout_id is None:
-            raise LookupError(f"{loan.id}: accepted without an account or a payout id")
-        return self.gateway.pay_out(
-            payout_id=loan.payout_id,
+
+@dataclass(frozen=True, slots=True)
+class LoanToPay:
+    """A loan as its payout finds it."""
+
+    by: Disbursing
+    loan: Loan
+    previous: AuditRecord | None
+
+    @property
+    def owed(self) -> Owed | None:
+        """What the contract promises, once it is accepted and until it is on its way."""
+        if self.loan.status is not LoanStatus.ACCEPTED:
+            return None
+        contract = _contract(self.loan)
+        return Owed(
+            user_id=self.loan.user_id,
+            loan_id=self.loan.id,
             amount=contract.quote.disbursed_amount,
-            bank_code=account.bank_code,
-            account_number=self.vault.open(account.account_number, owner=user.id, field="account_number"),
-            account_name=account.account_name,
             notes=f"Pinjam {contract.number}",
         )
 
-    def _begin(self, tx: Transaction, loan_id: str, actor: Actor) -> tuple[Loan, User] | None:
-        """The loan on its way, with the payout's id fixed before anything is sent; None if there is nothing to do."""
-        loan = tx.get(Loan, loan_id)
-        if loan is None or loan.status not in (LoanStatus.ACCEPTED, LoanStatus.DISBURSING):
-            return None
-        user = known(tx, loan.user_id)
-        if loan.status is LoanStatus.DISBURSING:
-            return loan, user
-        previous = last_record(tx, loan_id)
-        sending = move(loan, LoanStatus.DISBURSING, updated_at=self.clock.now(), payout_id=self.ids.new("out"))
-        tx.update(sending)
-        self.recorder.loan(tx, previous, loan, sending, "payout-started", actor)
-        self._book(tx, sending, "payout_sent", sending.payout_id, payout_sent(_contract(sending).quote))
-        return sending, user
+    def sending(self, tx: Transaction, payout: Payout, actor: Actor) -> None:
+        """The loan is being disbursed, and its money is in transit."""
+        started = move(self.loan, LoanStatus.DISBURSING, updated_at=self.by.clock.now(), payout_id=payout.id)
+        self._write(tx, started, "payout-started", actor)
+        self._book(tx, "payout_sent", payout, payout_sent(_contract(started).quote), event=payout.id)
 
-    def _finish(self, tx: Transaction, sent: Loan, payout: Payout, actor: Actor) -> tuple[Event, ...]:
-        loan = tx.get(Loan, sent.id)
-        previous = last_record(tx, sent.id)
-        if loan is None or loan.status is not LoanStatus.DISBURSING or loan.payout_id != sent.payout_id:
-            return ()
-        if payout.status == "failed":
-            returned = move(loan, LoanStatus.ACCEPTED, updated_at=self.clock.now(), payout_id=None)
-            tx.update(returned)
-            self.recorder.loan(tx, previous, loan, returned, "payout-failed", actor)
-            self._book(tx, loan, "payout_returned", loan.payout_id, payout_returned(_contract(loan).quote))
-            log.error("payout-failed", extra={"loan": loan.id, "payout": loan.payout_id, "failure": payout.failure})
-            return ()
-        active = self._activate(loan)
-        tx.update(active)
-        self.recorder.loan(tx, previous, loan, active, "loan-disbursed", actor)
-        self._book(tx, active, "disbursement", active.id, disbursement(_contract(active).quote))
-        told = self.recorder.event(tx, "loan-disbursed", subject=loan.id, actor=actor, user_id=loan.user_id)
-        return (told,)
-
-    def _activate(self, loan: Loan) -> Loan:
-        """The live debt: the contract's schedule, its dates counted from today."""
-        now, today = self.clock.now(), self.clock.today()
-        instalments = open_instalments(_contract(loan).quote, today)
-        return move(
-            loan,
+    def paid(self, tx: Transaction, payout: Payout, actor: Actor) -> tuple[Event, ...]:
+        """The loan is a live debt: the contract's schedule, its dates counted from today."""
+        now, today = self.by.clock.now(), self.by.clock.today()
+        instalments = open_instalments(_contract(self.loan).quote, today)
+        active = move(
+            self.loan,
             LoanStatus.ACTIVE,
             updated_at=now,
             disbursed_on=today,
@@ -114,19 +73,33 @@ class Disbursing:
             instalments=instalments,
             next_due_on=instalments[0].due_date,
         )
+        self._write(tx, active, "loan-disbursed", actor)
+        self._book(tx, "disbursement", payout, disbursement(_contract(active).quote), event=active.id)
+        recorder = self.by.recorder
+        return (recorder.event(tx, "loan-disbursed", subject=active.id, actor=actor, user_id=active.user_id),)
+
+    def failed(self, tx: Transaction, payout: Payout, actor: Actor) -> None:
+        """The loan is accepted and waits for another payout; its money is at the gateway again."""
+        returned = move(self.loan, LoanStatus.ACCEPTED, updated_at=self.by.clock.now(), payout_id=None)
+        self._write(tx, returned, "payout-failed", actor)
+        self._book(tx, "payout_returned", payout, payout_returned(_contract(returned).quote), event=payout.id)
+
+    def _write(self, tx: Transaction, after: Loan, action: str, actor: Actor) -> None:
+        tx.update(after)
+        self.by.recorder.loan(tx, self.previous, self.loan, after, action, actor)
 
     def _book(
-        self, tx: Transaction, loan: Loan, kind: EntryKind, event: str | None, postings: Sequence[Posting]
+        self, tx: Transaction, kind: EntryKind, payout: Payout, postings: Sequence[Posting], *, event: str
     ) -> None:
         """One journal entry for an event of the payout; `event` is what happens only once."""
-        self.books.post(
+        self.by.books.post(
             tx,
             kind,
             key=f"{kind}:{event}",
-            loan_id=loan.id,
-            subject=loan.payout_id or loan.id,
+            loan_id=self.loan.id,
+            subject=payout.id,
             postings=postings,
-            on=self.clock.today(),
+            on=self.by.clock.today(),
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal, Protocol
 
 from pinjam.domain.notification import Channel
@@ -206,9 +206,13 @@ class PaymentGateway(Protocol):
         ...
 
 
+RESEND_FOR = timedelta(hours=23)
+"""How long a payout gateway must keep our ids; Iris drops them at the first midnight (UTC) after 24 hours."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payout:
-    """A payout as the gateway knows it."""
+class PayoutAnswer:
+    """How a payout stands at the gateway; `failure` is the gateway's code or words for why it failed."""
 
     reference: str
     status: Literal["processing", "completed", "failed"]
@@ -216,19 +220,33 @@ class Payout:
 
 
 class PayoutGateway(Protocol):
-    """Pays loans out. Every call raises Unavailable when the gateway does not answer."""
+    """Pays loans and refunds out. Every call raises Unavailable when the gateway does not answer."""
 
-    def pay_out(
-        self, *, payout_id: str, amount: int, bank_code: str, account_number: str, account_name: str, notes: str
-    ) -> Payout:
-        """Send `amount` rupiah; asking again with the same `payout_id` sends nothing more.
+    def holder(self, *, bank_code: str, account_number: str) -> str | None:
+        """The name that the bank has for an account; None if it has no such account, or a closed one.
 
-        Refused when the gateway does not take it.
+        Refused when the gateway will not say.
         """
         ...
 
-    def status(self, reference: str) -> Payout:
-        """The payout as it stands now."""
+    def pay_out(
+        self, *, payout_id: str, amount: int, bank_code: str, account_number: str, account_name: str, notes: str
+    ) -> PayoutAnswer:
+        """Send `amount` rupiah; asking again with the same id and facts within `RESEND_FOR` sends nothing more.
+
+        Refused when the gateway does not take it: then nothing is sent, now or later.
+        """
+        ...
+
+    def status(self, reference: str) -> PayoutAnswer:
+        """The payout as it stands now. Refused when the gateway does not know it, or will not say."""
+        ...
+
+    def read_notification(self, raw: bytes, signature: str) -> str:
+        """The reference that a genuine notification speaks of. ForgedNotification for any other;
+
+        ValueError when it is genuine and names none.
+        """
         ...
 
 

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
+from pinjam.domain.trail import Event
 from pinjam.domain.user import BankAccount, Locale, User, UserStatus
 from pinjam.services.borrowers import Borrower, documents_of, gather, known, loans_of
 from pinjam.services.errors import StateForbids
+from pinjam.services.payout_desk import waiting
 from pinjam.services.ports import Clock, Vault
-from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.store import Store, Transaction
 
 NAME_HELD = {UserStatus.VERIFIED: "name-fixed", UserStatus.VERIFYING: "verification-running"}
@@ -43,6 +45,7 @@ class Profiles:
     vault: Vault
     clock: Clock
     recorder: Recorder
+    outbox: Outbox
 
     def show(self, user_id: str) -> Borrower:
         """The borrower's data; NotFound if there are none."""
@@ -59,11 +62,13 @@ class Profiles:
 
         StateForbids `name-fixed` for another name once the identity is proven, because the name is then
         what the identity card says; `verification-running` while it is being proven for the name as it is.
+        With another bank account, what is owed to the borrower is paid out anew, by event.
         """
 
-        def work(tx: Transaction) -> Borrower:
+        def work(tx: Transaction) -> tuple[Borrower, tuple[Event, ...]]:
             user = known(tx, user_id)
             documents, loans = documents_of(tx, user_id), loans_of(tx, user_id)
+            tells = "bank_account" in changes and bool(waiting(tx, user_id))
             previous = last_record(tx, user_id)
             name = changes.get("full_name")
             if name is not None and name != user.full_name and user.status in NAME_HELD:
@@ -79,9 +84,15 @@ class Profiles:
                 before=None,
                 after={"fields": sorted(changes)},  # The values are personal; the log keeps which, not what.
             )
-            return Borrower(user=changed, documents=documents, loans=loans)
+            borrower = Borrower(user=changed, documents=documents, loans=loans)
+            if not tells:
+                return borrower, ()
+            event = self.recorder.event(tx, "bank-account-changed", subject=user_id, actor=actor, user_id=user_id)
+            return borrower, (event,)
 
-        return self.store.transact(work)
+        borrower, events = self.store.transact(work)
+        self.outbox.publish(*events)
+        return borrower
 
     def _changed(self, user: User, changes: Changes) -> User:
         plain = {key: value for key, value in changes.items() if key not in ("address", "bank_account")}

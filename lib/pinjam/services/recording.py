@@ -9,6 +9,7 @@ from datetime import datetime
 
 from pinjam.domain.loan import Loan
 from pinjam.domain.payment import Payment
+from pinjam.domain.payout import Payout
 from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord, Consumption, Event, Topic
 from pinjam.services.ports import Clock, Ids, Publisher, Unavailable
@@ -170,6 +171,37 @@ class Recorder:
                 "amount": after.amount,
                 "payout_id": after.payout_id,
             },
+        )
+
+    def payout(
+        self,
+        tx: Transaction,
+        previous: AuditRecord | None,
+        before: Payout | None,
+        after: Payout,
+        action: str,
+        actor: Actor,
+        *,
+        reason: str | None = None,
+    ) -> AuditRecord:
+        """Add the next record to a payout's chain; `reason` is why a person decided so."""
+        facts: dict[str, object] = {
+            "status": after.status.value,
+            "purpose": after.purpose,
+            "subject": after.subject_id,
+            "amount": after.amount,
+            "hold": after.hold,
+            "reference": after.reference,
+            "failure": after.failure,
+        }
+        return self.audit(
+            tx,
+            previous,
+            subject=after.id,
+            action=action,
+            actor=actor,
+            before={"status": before.status.value} if before else None,
+            after=facts if reason is None else {**facts, "reason": reason},
         )
 
     def event(self, tx: Transaction, topic: Topic, *, subject: str, actor: Actor, **data: str | int | None) -> Event:

@@ -3,22 +3,22 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TypeVar
 
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
+from pinjam.domain.payout import Payout, PayoutPurpose, PayoutStatus
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.collecting import Collecting
 from pinjam.services.delivering import Delivering, waiting_since
-from pinjam.services.disbursing import Disbursing
 from pinjam.services.errors import Denied
+from pinjam.services.paying_out import PayingOut
 from pinjam.services.ports import Clock, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.repaying import OPEN_FOR
-from pinjam.services.returning import Returning
 from pinjam.services.store import Contention, Find, Record, Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ RELAY_AFTER = timedelta(seconds=5)
 """A younger event is still being published by the request that made it."""
 ASK_AFTER = timedelta(minutes=15)
 """A younger payment's notification is still to be expected."""
+ASK_PAYOUT_AFTER = timedelta(minutes=5)
+"""A younger payout's notification is still to be expected."""
 RETRY_PAYOUT_AFTER = timedelta(minutes=15)
 RESUME_AFTER = timedelta(minutes=5)
 """What is due for less is still being brought by its task."""
@@ -52,6 +54,7 @@ class Swept:
     relayed: int = 0
     offers_expired: int = 0
     payments_checked: int = 0
+    payouts_checked: int = 0
     payouts_retried: int = 0
     refunds_retried: int = 0
     reminders: int = 0
@@ -65,8 +68,7 @@ class Servicing:
 
     store: Store
     collecting: Collecting
-    disbursing: Disbursing
-    returning: Returning
+    paying_out: PayingOut
     delivering: Delivering
     clock: Clock
     recorder: Recorder
@@ -79,8 +81,8 @@ class Servicing:
             self._relay,
             self._expire_offers,
             self._check_payments,
+            self._check_payouts,
             self._retry_payouts,
-            self._retry_refunds,
             self._remind,
             self._resume_messages,
         )
@@ -141,33 +143,35 @@ class Servicing:
                 swept.faults += 1
                 log.warning("payment-check-failed", extra={"payment": payment.id, "fault": str(fault)})
 
-    def _retry_payouts(self, swept: Swept, actor: Actor) -> None:
-        """Payouts without a final answer, and accepted loans whose payout failed a while ago."""
-        before = self.clock.now() - RETRY_PAYOUT_AFTER
-        for status in (LoanStatus.DISBURSING, LoanStatus.ACCEPTED):
-            for loan in self._each(Find(kind=Loan, where={"status": status}, limit=BATCH)):
-                if loan.updated_at >= before:
-                    continue
-                again = _event_of(loan, actor, self.clock.now())
-                try:
-                    self.disbursing.disburse(again)
-                    swept.payouts_retried += 1
-                except (Unavailable, Contention) as fault:
-                    swept.faults += 1
-                    log.warning("payout-retry-failed", extra={"loan": loan.id, "fault": str(fault)})
+    def _check_payouts(self, swept: Swept, actor: Actor) -> None:
+        """Payouts on their way that nobody has told of for a while."""
+        before = self.clock.now() - ASK_PAYOUT_AFTER
+        on_the_way = {"status": PayoutStatus.SENDING}
+        for payout in self._each(Find(kind=Payout, where=on_the_way, order="updated_at", below=before, limit=BATCH)):
+            try:
+                self.paying_out.check(payout.id, actor=actor)
+                swept.payouts_checked += 1
+            except (Unavailable, Contention) as fault:
+                swept.faults += 1
+                log.warning("payout-check-failed", extra={"payout": payout.id, "fault": str(fault)})
 
-    def _retry_refunds(self, swept: Swept, actor: Actor) -> None:
-        """Refunds that are still owed, and those on their way without a final answer."""
+    def _retry_payouts(self, swept: Swept, actor: Actor) -> None:
+        """What is owed and not on its way: loans and refunds whose payout failed, was held, or lost its event."""
         before = self.clock.now() - RETRY_PAYOUT_AFTER
-        for status in (RefundStatus.SENDING, RefundStatus.OWED):
-            for refund in self._each(Find(kind=Refund, where={"status": status}, limit=BATCH)):
-                if refund.updated_at >= before:
-                    continue
-                try:
-                    swept.refunds_retried += self.returning.pay(refund, actor=actor)
-                except (Unavailable, Contention) as fault:
-                    swept.faults += 1
-                    log.warning("refund-retry-failed", extra={"refund": refund.id, "fault": str(fault)})
+        for loan in self._each(Find(kind=Loan, where={"status": LoanStatus.ACCEPTED}, limit=BATCH)):
+            if loan.updated_at < before:
+                swept.payouts_retried += self._pay("loan", loan.id, swept, actor)
+        for refund in self._each(Find(kind=Refund, where={"status": RefundStatus.OWED}, limit=BATCH)):
+            if refund.updated_at < before:
+                swept.refunds_retried += self._pay("refund", refund.id, swept, actor)
+
+    def _pay(self, purpose: PayoutPurpose, subject_id: str, swept: Swept, actor: Actor) -> bool:
+        try:
+            return self.paying_out.pay(purpose, subject_id, actor=actor)
+        except (Unavailable, Contention) as fault:
+            swept.faults += 1
+            log.warning("payout-retry-failed", extra={"subject": subject_id, "fault": str(fault)})
+            return False
 
     def _remind(self, swept: Swept, actor: Actor) -> None:
         today = self.clock.today()
@@ -238,15 +242,3 @@ class Servicing:
             after = page.next_cursor
             if after is None:
                 return
-
-
-def _event_of(loan: Loan, actor: Actor, at: datetime) -> Event:
-    """The acceptance, told again to the disbursement; it is not kept, because the loan's state is."""
-    return Event(
-        id=f"evt_again_{loan.id}",
-        topic="loan-accepted",
-        subject=loan.id,
-        data={"user_id": loan.user_id},
-        request_id=actor.request_id,
-        occurred_at=at,
-    )

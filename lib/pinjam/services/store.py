@@ -15,6 +15,7 @@ from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan
 from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment
+from pinjam.domain.payout import Payout
 from pinjam.domain.preferences import Preferences
 from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
@@ -27,6 +28,7 @@ Record: TypeAlias = (
     | Payment
     | JournalEntry
     | Refund
+    | Payout
     | Notification
     | Device
     | Preferences
@@ -58,6 +60,7 @@ KINDS: Mapping[type, Kind] = {
     Payment: Kind("payments"),
     JournalEntry: Kind("journal", (("key",), ("reverses",))),
     Refund: Kind("refunds", (("payout_id",),)),
+    Payout: Kind("payouts", (("open_for",), ("reference",))),
     Notification: Kind("notifications"),
     Device: Kind("devices", (("token",),)),
     Preferences: Kind("preferences"),

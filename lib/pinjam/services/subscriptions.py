@@ -16,4 +16,8 @@ SUBSCRIPTIONS: Mapping[Topic, tuple[str, ...]] = {
     "loan-settled": ("notify",),
     "instalment-reminder": ("notify",),
     "account-changed": ("notify",),
+    "bank-account-changed": ("disburse",),
+    "payout-held": ("notify",),
+    "payout-released": ("disburse",),
+    "payout-failed": ("notify",),
 }

@@ -11,6 +11,7 @@ from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.money import format_rupiah
 from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Payment
+from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.repayment import bill
 from pinjam.domain.trail import Event
@@ -36,6 +37,8 @@ DECISION_KINDS = {
     "referred": "loan-referred",
     "declined": "loan-declined",
 }
+PAYOUT_KINDS = {"payout-held": "bank-account-check", "payout-failed": "disbursement-failed"}
+PAYOUT_TOLD_WHILE = {"payout-held": PayoutStatus.HELD, "payout-failed": PayoutStatus.FAILED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,11 @@ def tale_of(tx: Reader, event: Event, user: User, *, today: date) -> Tale | None
             return None
         data["payment_id"] = payment.id
         facts |= {"paid": format_rupiah(payment.amount), "surplus": format_rupiah(surplus)}
+    if event.topic in PAYOUT_KINDS:
+        payout = tx.get(Payout, event.subject)
+        if payout is None or payout.status is not PAYOUT_TOLD_WHILE[event.topic]:
+            return None  # Released or overtaken since; or it had arrived, and what it came back for is not known yet.
+        facts["payout"] = format_rupiah(payout.amount)
     kind = _kind(event, loan, today, surplus=surplus > 0)
     return _tell(kind, user.locale, facts, data)
 
@@ -141,7 +149,7 @@ def _kind(event: Event, loan: Loan, today: date, *, surplus: bool) -> str:
             due = loan.next_due_on or today
             return "instalment-due" if today == due else f"instalment-{'upcoming' if today < due else 'overdue'}"
         case _:
-            return event.topic
+            return PAYOUT_KINDS.get(event.topic, event.topic)
 
 
 def _loan_facts(loan: Loan, locale: Locale, today: date) -> dict[str, str]:

@@ -19,12 +19,16 @@ log = logging.getLogger(__name__)
 class Callbacks:
     """Posts bodies to an address, one after the other, each again a few times until it is answered with 2xx.
 
-    `url` is asked before each try. An address that does not exist (404) is not tried again. What waits when this is
-    closed is dropped: unlike the real providers, which go on for days.
+    `url` is asked before each try. The first comes `after_s` seconds later: whoever asked a provider for something
+    has its answer before the news of it. An address that does not exist (404) is not tried again. What waits when
+    this is closed is dropped: unlike the real providers, which go on for days.
     """
 
-    def __init__(self, url: Callable[[], str], *, retry_after_s: Sequence[float] = _RETRY_AFTER_S) -> None:
+    def __init__(
+        self, url: Callable[[], str], *, after_s: float = 0, retry_after_s: Sequence[float] = _RETRY_AFTER_S
+    ) -> None:
         self._url = url
+        self._after_s = after_s
         self._retry_after_s = retry_after_s
         self._closed = threading.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="callbacks")
@@ -39,6 +43,15 @@ class Callbacks:
         with contextlib.suppress(RuntimeError):
             self._worker.submit(self._deliver, body, headers)
 
+    def send(self, body: bytes, headers: Mapping[str, str]) -> int | None:
+        """Send the body now and once; the status code of the answer, None if nobody answered."""
+        try:
+            return self._client.post(
+                self._url(), content=body, headers={"Content-Type": "application/json", **headers}
+            ).status_code
+        except httpx.HTTPError:
+            return None
+
     def close(self) -> None:
         """Let go of what waits, and finish what is being sent; harmless when closed already."""
         self._closed.set()
@@ -48,21 +61,14 @@ class Callbacks:
             client.close()
 
     def _deliver(self, body: bytes, headers: Mapping[str, str]) -> None:
-        status = self._try(body, headers)
+        if self._closed.wait(self._after_s):
+            return
+        status = self.send(body, headers)
         for wait_s in self._retry_after_s:
             if status is not None and (status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.NOT_FOUND):
                 break
             if self._closed.wait(wait_s):
                 break
-            status = self._try(body, headers)
+            status = self.send(body, headers)
         if status is None or status >= HTTPStatus.MULTIPLE_CHOICES:
             log.info("sandbox.callback-dropped", extra={"status": status})
-
-    def _try(self, body: bytes, headers: Mapping[str, str]) -> int | None:
-        """The status code, None if nobody answered."""
-        try:
-            return self._client.post(
-                self._url(), content=body, headers={"Content-Type": "application/json", **headers}
-            ).status_code
-        except httpx.HTTPError:
-            return None

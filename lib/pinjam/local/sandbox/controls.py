@@ -13,12 +13,15 @@ from werkzeug.exceptions import HTTPException
 
 from pinjam.adapters.folder import FolderObjects
 from pinjam.adapters.http_client import trusted_authorities
+from pinjam.local.sandbox.callbacks import Callbacks
 from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile, TooFar
 from pinjam.local.sandbox.faults import Faults, Mode, Provider
 from pinjam.local.sandbox.inbox import Inbox
 from pinjam.local.sandbox.inbox_page import inbox_page
+from pinjam.local.sandbox.iris import notice
 from pinjam.local.sandbox.midtrans import notification
 from pinjam.local.sandbox.orders import CannotMove, NoSuchOrder, Orders, SandboxOrder
+from pinjam.local.sandbox.payouts import CannotEnd, NoSuchPayout, Payouts
 
 NO_ANSWER = 0
 """Stands for the status code of a notification that nobody answered."""
@@ -36,6 +39,11 @@ class _Strict(BaseModel):
 class _Pay(_Strict):
     transaction_status: Literal["settlement", "expire", "deny", "refund"] = "settlement"
     duplicates: Annotated[int, Field(ge=0, le=100, strict=True)] = 0
+
+
+class _End(_Strict):
+    status: Literal["completed", "failed"] = "completed"
+    notifications: Annotated[int, Field(ge=0, le=100, strict=True)] = 1
 
 
 class _Fault(_Strict):
@@ -77,7 +85,10 @@ class World:
     faults: Faults
     clock: ClockFile
     objects: FolderObjects | None
+    payouts: Payouts
+    payout_callbacks: Callbacks
     server_key: str
+    merchant_key: str
     notify_url: Callable[[], str]
     sweep_url: Callable[[], str]
 
@@ -90,6 +101,7 @@ def controls(world: World) -> WSGIApplication:
     for path, method, view in (
         ("/sandbox/inbox", "GET", calls.inbox),
         ("/sandbox/payments/<payment_id>/pay", "POST", calls.pay),
+        ("/sandbox/payouts/<payout_id>/end", "POST", calls.end_payout),
         ("/sandbox/faults", "GET", calls.faults),
         ("/sandbox/faults", "POST", calls.set_fault),
         ("/sandbox/clock", "GET", calls.clock),
@@ -132,6 +144,18 @@ class _Controls:
                 "notifications": self._notify(order, 1 + wanted.duplicates),
             }
         )
+
+    def end_payout(self, payout_id: str) -> Response:
+        wanted = _body(_End)
+        try:
+            row = self._world.payouts.end(payout_id, wanted.status)
+        except NoSuchPayout:
+            return _error(404, "The payout gateway has no payout of this id.")
+        except CannotEnd as error:
+            return _error(409, f"The payout is {error.status} and cannot become {wanted.status}.")
+        told = notice(row, self._world.merchant_key)
+        codes = [self._world.payout_callbacks.send(*told) or NO_ANSWER for _ in range(wanted.notifications)]
+        return jsonify({"payout_id": payout_id, "status": row["status"], "notifications": codes})
 
     def faults(self) -> Response:
         return jsonify(self._world.faults.shown())

@@ -1,9 +1,11 @@
-"""Midtrans Iris (Payouts) as its documents describe it: create, approve, details."""
+"""Midtrans Iris (Payouts) as its documents describe it: validation, create, approve or reject, details, notices."""
 
+import hashlib
 import hmac
+import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,7 +14,7 @@ from psycopg.rows import DictRow
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pinjam.local.sandbox.faults import Faults, busy, unavailable
-from pinjam.local.sandbox.payouts import Beneficiary, CannotApprove, Payouts
+from pinjam.local.sandbox.payouts import Beneficiary, CannotApprove, KeyTaken, Payouts
 
 BANKS = frozenset(
     {"bca", "bni", "bri", "bsi", "btn", "cimb", "danamon", "jago", "mandiri", "maybank", "mega", "ocbc"}
@@ -20,8 +22,12 @@ BANKS = frozenset(
 )
 
 _APPROVE = "/iris/api/v1/payouts/approve"
+_REJECT = "/iris/api/v1/payouts/reject"
+_VALIDATE = "/iris/api/v1/account_validation"
 _NOT_CREATED = "An error occurred when creating payouts"
 _NOT_APPROVED = "An error occurred when approving payouts"
+_NOT_REJECTED = "An error occurred when rejecting payouts"
+_NOT_VALIDATED = "An error occured when doing account validation"  # Iris's own spelling
 _WHOLE = re.compile(r"(\d{1,13})(?:\.0{1,2})?")
 
 
@@ -47,12 +53,23 @@ class _Approve(_Strict):
     otp: str | None = None
 
 
+class _Reject(_Strict):
+    reference_nos: Annotated[list[str], Field(min_length=1)]
+    reject_reason: Annotated[str, Field(min_length=1)]
+
+
+class _Account(_Strict):
+    bank: str
+    account: Annotated[str, Field(pattern=r"^\d{6,20}$")]
+
+
 def iris(
     payouts: Payouts, faults: Faults, *, creator_key: str, approver_key: str, pause: Callable[[], None]
 ) -> Blueprint:
     """The API under the blueprint's prefix.
 
-    A slow fault is met by approvals only: they answer late, and the bank keeps the payout on its way.
+    A slow fault is met by approvals only: they answer late, and the bank keeps the payout on its way. Nor does
+    the validation of accounts ever refuse: what it says would be about the account.
     """
     api = Blueprint("iris", __name__)
     calls = _Calls(payouts, faults, creator_key, approver_key, pause)
@@ -60,6 +77,8 @@ def iris(
     api.before_request(calls.begin)
     api.add_url_rule("/iris/api/v1/payouts", view_func=calls.create, methods=["POST"])
     api.add_url_rule(_APPROVE, view_func=calls.approve, methods=["POST"])
+    api.add_url_rule(_REJECT, view_func=calls.reject, methods=["POST"])
+    api.add_url_rule(_VALIDATE, view_func=calls.validate)
     api.add_url_rule("/iris/api/v1/payouts/<reference_no>", view_func=calls.details)
     return api
 
@@ -75,7 +94,7 @@ class _Calls:
         self._pause = pause
 
     def authorise(self) -> Response | None:
-        key = self._approver_key if request.path.endswith(_APPROVE) else self._creator_key
+        key = self._approver_key if request.path.endswith((_APPROVE, _REJECT)) else self._creator_key
         sent = request.authorization
         user = sent.username if sent and sent.type == "basic" else None
         if user is None or not hmac.compare_digest(user.encode(), key.encode()):
@@ -84,7 +103,8 @@ class _Calls:
 
     def begin(self) -> Response | None:
         g.slowly = False
-        if self._faults.peek("payout") == "slow" and not request.path.endswith(_APPROVE):
+        meets = {"slow": request.path.endswith(_APPROVE), "reject": not request.path.endswith(_VALIDATE)}
+        if not meets.get(self._faults.peek("payout"), True):
             return None
         mode = self._faults.take("payout")
         g.slowly = mode == "slow"
@@ -103,7 +123,10 @@ class _Calls:
         if problems:
             return _refusal(_NOT_CREATED, problems)
         key = request.headers.get("X-Idempotency-Key") or secrets.token_hex(16)
-        made = self._payouts.create(key, [_beneficiary(payout) for payout in wanted.payouts])
+        try:
+            made = self._payouts.create(key, [_beneficiary(payout) for payout in wanted.payouts])
+        except KeyTaken:
+            return _refusal("idempotency-key is not unique", "idempotency-key is not unique")
         answer = jsonify({"payouts": [{"status": status, "reference_no": number} for number, status in made]})
         answer.status_code = 201
         return answer
@@ -122,11 +145,57 @@ class _Calls:
         answer.status_code = 202
         return answer
 
+    def reject(self) -> Response:
+        try:
+            self._payouts.reject(_Reject.model_validate_json(request.get_data()).reference_nos)
+        except ValidationError as error:
+            return _refusal(_NOT_REJECTED, _by_position(error))
+        except CannotApprove as error:
+            return _refusal(_NOT_REJECTED, [str(error)])
+        answer = jsonify({"status": "ok"})
+        answer.status_code = 202
+        return answer
+
+    def validate(self) -> Response:
+        try:
+            wanted = _Account.model_validate(request.args.to_dict())
+        except ValidationError as error:
+            field = str(error.errors()[0]["loc"][0])
+            return _refusal(_NOT_VALIDATED, {field: [f"{field} is invalid"]})
+        if wanted.bank not in BANKS:
+            return _refusal(_NOT_VALIDATED, {"bank": ["Bank is not included in the list"]})
+        name = self._payouts.holder(wanted.bank, wanted.account)
+        if name is None:
+            return _refusal(_NOT_VALIDATED, {"account": ["Account does not exist"]})
+        return jsonify(
+            {
+                "id": secrets.token_hex(16),
+                "account_name": name,
+                "account_no": wanted.account,
+                "bank_name": wanted.bank,
+            }
+        )
+
     def details(self, reference_no: str) -> Response:
         row = self._payouts.look(reference_no)
         if row is None:
             return _refusal("Payout is not found", [], status=404)
         return jsonify(_details(row))
+
+
+def notice(row: DictRow, merchant_key: str) -> tuple[bytes, Mapping[str, str]]:
+    """The signed notification of a payout as it stands: its body and headers."""
+    facts = {
+        "reference_no": row["reference_no"],
+        "amount": f"{row['amount']}.0",
+        "status": row["status"],
+        "updated_at": _instant(row["updated_at"]),
+    }
+    if row["error_code"] is not None:
+        facts |= {"error_code": row["error_code"], "error_message": row["error_message"]}
+    body = json.dumps(facts, separators=(",", ":")).encode()
+    signature = hashlib.sha512(body + merchant_key.encode()).hexdigest()
+    return body, {"Iris-Signature": signature}
 
 
 def _problems(payout: _Payout) -> list[str]:

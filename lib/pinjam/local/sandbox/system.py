@@ -19,15 +19,18 @@ from pinjam.local.sandbox.ekyc import ekyc
 from pinjam.local.sandbox.faults import Faults
 from pinjam.local.sandbox.fcm import fcm
 from pinjam.local.sandbox.inbox import Inbox
-from pinjam.local.sandbox.iris import iris
+from pinjam.local.sandbox.iris import iris, notice
 from pinjam.local.sandbox.mail import MailServer
 from pinjam.local.sandbox.midtrans import midtrans
 from pinjam.local.sandbox.orders import Orders
-from pinjam.local.sandbox.payouts import Payouts
+from pinjam.local.sandbox.payouts import Holder, Payouts
 from pinjam.local.sandbox.state import SandboxState
 from pinjam.local.sandbox.twilio import twilio
 from pinjam.local.sandbox.whatsapp import StatusCallbacks, whatsapp
 from pinjam.local.sandbox.zenziva import zenziva
+
+_NEWS_AFTER_S = 0.3
+"""Longer than the adapter takes to look at what it has released."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Credentials:
     server_key: str
     creator_key: str
     approver_key: str
+    merchant_key: str
     ekyc_app_id: str
     ekyc_api_key: str
     smtp_user: str
@@ -56,9 +60,10 @@ class Sandbox:
     """Every provider on one state.
 
     `clock` is the business clock, so that orders expire when the date is moved. `notify_url` gives the
-    gateway's webhook for payments, `whatsapp_url` the one for messages (without it nobody is told what became
-    of a message), `sweep_url` the sweep function's. A slow provider takes `slow_s` seconds longer; `seed` makes
-    faults by chance repeatable; `payout_balance` is in rupiah. Close it before the pool.
+    gateway's webhook for payments, `payout_url` the one for payouts, `whatsapp_url` the one for messages (without it
+    nobody is told what became of a message), `sweep_url` the sweep function's. `holder` knows whose a bank account is.
+    A slow provider takes `slow_s` seconds longer; `seed` makes faults by chance repeatable; `payout_balance` is in
+    rupiah. Close it before the pool.
     """
 
     def __init__(
@@ -68,7 +73,9 @@ class Sandbox:
         credentials: Credentials,
         clock: ClockFile,
         notify_url: Callable[[], str],
+        payout_url: Callable[[], str],
         sweep_url: Callable[[], str],
+        holder: Holder,
         whatsapp_url: Callable[[], str] | None = None,
         objects: FolderObjects | None = None,
         slow_s: float = 12,
@@ -88,13 +95,21 @@ class Sandbox:
         self.faults = Faults(state, Random(seed))  # noqa: S311 - whose turn it is to fail is no secret
         self.inbox = Inbox(state, clock.now)
         self.orders = Orders(state, clock.now)
-        self.payouts = Payouts(state, clock.now, balance=payout_balance)
+        self._payout_callbacks = Callbacks(payout_url, after_s=_NEWS_AFTER_S)
+        self.payouts = Payouts(
+            state,
+            clock.now,
+            balance=payout_balance,
+            holder=holder,
+            told=lambda row: self._payout_callbacks.post(*notice(row, credentials.merchant_key)),
+        )
 
     def close(self) -> None:
         """Let calls that a slow provider holds go on at once, so that servers can stop, and send no more callbacks."""
         self._closed.set()
         if self._callbacks is not None:
             self._callbacks.close()
+        self._payout_callbacks.close()
 
     def providers(self) -> WSGIApplication:
         """The HTTP providers, each under its name: `/midtrans`, `/iris`, `/ekyc`, `/whatsapp`, `/zenziva` and so on."""
@@ -136,7 +151,10 @@ class Sandbox:
                 faults=self.faults,
                 clock=self._clock,
                 objects=self._objects,
+                payouts=self.payouts,
+                payout_callbacks=self._payout_callbacks,
                 server_key=self._credentials.server_key,
+                merchant_key=self._credentials.merchant_key,
                 notify_url=self._notify_url,
                 sweep_url=self._sweep_url,
             )

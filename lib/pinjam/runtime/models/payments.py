@@ -200,6 +200,15 @@ class MidtransNotification(BaseModel):
     transaction_status: Annotated[str | None, Field(max_length=32)] = None
 
 
+class IrisNotification(BaseModel):
+    """Iris's notification of a payout. Its signature covers the body as it came; the fields are theirs to change."""
+
+    model_config = ConfigDict(extra="allow")
+
+    reference_no: Annotated[str, Field(min_length=1, max_length=64)]
+    status: Annotated[str | None, Field(max_length=32)] = None
+
+
 class Heard(Shown):
     """The notification was taken in."""
 

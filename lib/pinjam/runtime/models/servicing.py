@@ -10,6 +10,7 @@ class SweptShown(Shown):
     relayed: int
     offers_expired: int
     payments_checked: int
+    payouts_checked: int
     payouts_retried: int
     refunds_retried: int
     reminders: int
@@ -23,6 +24,7 @@ class SweptShown(Shown):
             relayed=swept.relayed,
             offers_expired=swept.offers_expired,
             payments_checked=swept.payments_checked,
+            payouts_checked=swept.payouts_checked,
             payouts_retried=swept.payouts_retried,
             refunds_retried=swept.refunds_retried,
             reminders=swept.reminders,
