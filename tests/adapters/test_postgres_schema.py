@@ -21,10 +21,11 @@ from pinjam.adapters.postgres import PostgresStore
 from pinjam.adapters.records import fields_of
 from pinjam.domain.ledger import EntryKind
 from pinjam.domain.notification import Notification
+from pinjam.domain.payout import Payout
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
 from pinjam.migrations import migrate
-from pinjam.services.store import KINDS
+from pinjam.services.store import KINDS, Find
 
 if TYPE_CHECKING:
     from tests.adapters.conftest import Fill, Run
@@ -167,6 +168,54 @@ def test_payments_of_before_the_journal_are_brought_along(unmigrated_url: str, r
     posted = "SELECT id, posted_on, closes, reversed_at FROM payments ORDER BY id"
     # Midnight in Jakarta: the first day of February has begun.
     assert run(unmigrated_url, posted) == [("pay_1", date(2026, 2, 1), False, None), ("pay_2", None, False, None)]
+
+
+def test_payouts_on_their_way_before_payouts_were_records_are_brought_along(
+    unmigrated_url: str, run: "Run", open_store: Open
+) -> None:
+    step(unmigrated_url, "upgrade", "0006")
+    account = '{"bank_code": "bca", "account_number": "sealed", "account_name": "SITI"}'
+    contract = '{"number": "PJM-1", "quote": {"disbursed_amount": 2970000}}'
+    run(
+        unmigrated_url,
+        """INSERT INTO users SELECT 'usr_1', 'x', '1@example.com', '+6281210001', 'x', 'f', '3171********0001',
+        '1990-01-01', 'male', 'verified', 'id', '[]', true, now(), now(), '{}', NULL, NULL, NULL, NULL, %s""",
+        account,
+    )
+    run(
+        unmigrated_url,
+        """INSERT INTO loans (id, user_id, status, amount, tenor_months, purpose, application, open_for, contract,
+        payout_id, disbursed_on, disbursed_at, created_at, updated_at, instalments) VALUES
+        ('loan_1', 'usr_1', 'disbursing', 3000000, 6, 'home', '{}', 'usr_1', %s, 'out_1', NULL, NULL, now(), now(),
+            '[]'),
+        ('loan_2', 'usr_1', 'active', 3000000, 6, 'home', '{}', NULL, %s, 'out_2', now(), now(), now(), now(), '[]')""",
+        contract,
+        contract,
+    )
+    run(
+        unmigrated_url,
+        """INSERT INTO payments (id, loan_id, user_id, kind, amount, status, method, expires_at, created_at, updated_at,
+        allocation, surplus) VALUES ('pay_1', 'loan_2', 'usr_1', 'partial', 7, 'pending', '{}', now(), now(), now(),
+        '[]', 0)""",
+    )
+    run(
+        unmigrated_url,
+        """INSERT INTO refunds (id, user_id, loan_id, payment_id, amount, status, created_at, updated_at, payout_id)
+        VALUES ('rfd_1', 'usr_1', 'loan_2', 'pay_1', 7, 'sending', now(), now(), 'out_3'),
+        ('rfd_2', 'usr_1', 'loan_2', 'pay_1', 8, 'owed', now(), now(), NULL)""",
+    )
+    migrate(unmigrated_url)
+    found = open_store(unmigrated_url).read(lambda tx: tx.find(Find(kind=Payout))).items
+    facts = [(one.id, one.purpose, one.subject_id, one.loan_id, one.amount, one.notes) for one in found]
+    assert facts == [
+        ("out_1", "loan", "loan_1", "loan_1", 2_970_000, "Pinjam PJM-1"),
+        ("out_3", "refund", "rfd_1", "loan_2", 7, "Pinjam refund"),
+    ]
+    for one in found:
+        assert (one.status, one.open_for, one.account.account_number) == ("sending", one.subject_id, "sealed")
+        assert one.sent_at is not None
+    step(unmigrated_url, "downgrade", "0006")
+    migrate(unmigrated_url)
 
 
 def test_the_journal_can_be_taken_out_again(fresh_url: str, run: "Run") -> None:

@@ -96,6 +96,7 @@ def test_a_new_try_after_a_failure_goes_to_the_account_of_then_and_at_once(
 ) -> None:
     world.payouts.outcome = FAILED
     begin()
+    world.deliver()
     world.payouts.outcome = COMPLETED
     give_account(world, user_id)
     world.deliver()
@@ -306,6 +307,7 @@ def test_a_held_payout_ends_when_the_borrower_gives_another_account(
 ) -> None:
     world.payouts.accounts[OLD] = "BAMBANG"
     begin()
+    world.deliver()
     give_account(world, user_id)
     world.deliver(repeat=2)
     void, paid = payouts(world)
