@@ -149,6 +149,8 @@ def test_looking_changes_nothing_however_often(
 ) -> None:
     user_id = walker.profile().expect(200)["id"]
     walker.road.set_date(date.fromisoformat(walker.loan(loan_id).expect(200)["schedule"][2]["due_date"])).expect(200)
+    # Messages that waited for a working day go out.
+    assert system.wait_until_quiet(WAIT_S)
     before = snapshot(database)
     assert {"public.loans", "public.audit_log", "public.journal", "local_sandbox.orders"} <= set(before)
     assert before["public.journal"][0] > 0
