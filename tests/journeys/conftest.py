@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from argon2 import PasswordHasher
+from psycopg import sql
 
 from pinjam.domain.calendar import local_date
 from pinjam.local.dispatch import PushSettings
@@ -18,6 +20,7 @@ from pinjam.local.people import People
 from pinjam.local.road import Reply, Road, Walker
 from pinjam.local.system import LocalSystem
 from pinjam.runtime.composition import install
+from pinjam.services.store import KINDS
 
 WAIT_S = 30
 QUICK = PushSettings(first_pause_s=0.05, longest_pause_s=0.2, deliveries=200)
@@ -70,6 +73,17 @@ def system(shared_system: LocalSystem) -> Iterator[LocalSystem]:
     assert shared_system.wait_until_quiet(WAIT_S)
     assert shared_system.broker.dead_letters() == []
     assert shared_system.tasks.dead_letters() == []
+
+
+@pytest.fixture(scope="module")
+def empty_books(shared_system: LocalSystem) -> None:
+    """Nobody owes anything when the module begins: a sweep weeks later would remind all who borrowed in others."""
+    assert shared_system.wait_until_quiet(WAIT_S)
+    tables = [sql.Identifier(kind.collection) for kind in KINDS.values()]
+    # Messages that wait for a working day go with the people whom they are for.
+    tables.append(sql.Identifier("local_tasks", "tasks"))
+    with psycopg.connect(shared_system.app.settings.database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
 
 
 @pytest.fixture

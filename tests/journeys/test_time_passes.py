@@ -14,6 +14,8 @@ from pinjam.domain.money import format_rupiah
 from pinjam.local.road import Road, Walker
 from pinjam.local.system import LocalSystem
 
+pytestmark = pytest.mark.usefixtures("empty_books")
+
 Check = Callable[..., dict[str, Any]]
 WAIT_S = 30
 LONGEST_WAIT = 20
