@@ -354,6 +354,11 @@ class World:
         return self.all(KeptAnswer)
 
 
+def waits_for_the_gateway(world: World) -> bool:
+    """Whether a task will ask the payout gateway again."""
+    return any(task.queue == "payout" for task in world.tasks.waiting.values())
+
+
 def make_world(
     settings: Mapping[str, str] | None = None, channels: Iterable[Channel] = ("email", "sms", "whatsapp")
 ) -> World:

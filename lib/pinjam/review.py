@@ -13,7 +13,14 @@ from datetime import datetime
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.money import PPM, divide, format_rupiah
 from pinjam.runtime.composition import App, current
-from pinjam.runtime.models.reviewing import ApplicationShown, CaseShown, DecidedShown, IdentityShown, QueueShown
+from pinjam.runtime.models.reviewing import (
+    ApplicationShown,
+    CaseShown,
+    DecidedShown,
+    IdentityShown,
+    PayoutShown,
+    QueueShown,
+)
 from pinjam.runtime.problems import document, message, problem_of
 from pinjam.runtime.settings import SettingsError
 from pinjam.services.errors import Denied, Invalid
@@ -40,11 +47,11 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pinjam.review", description="What waits for a person.")
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="identities in review and referred applications")
+    listing = commands.add_parser("list", help="identities in review, referred applications and held payouts")
     showing = commands.add_parser("show", help="what is known of a case")
     deciding = commands.add_parser("decide", help="decide a case")
     for one in (showing, deciding):
-        one.add_argument("id", help="usr_... for an identity, loan_... for an application")
+        one.add_argument("id", help="usr_... for an identity, loan_... for an application, out_... for a payout")
     answer = deciding.add_mutually_exclusive_group(required=True)
     answer.add_argument("--approve", action="store_true")
     answer.add_argument("--reject", action="store_true")
@@ -84,6 +91,8 @@ def _lines(shown: QueueShown | CaseShown | DecidedShown) -> Iterator[str]:
             offer = f": an offer of {format_rupiah(shown.offered_amount)} until {shown.offer_expires_on}"
         yield f"{shown.id} is {shown.status}{offer}."
     else:
+        if shown.payout is not None:
+            yield from _payout(shown.payout)
         if shown.application is not None:
             yield from _application(shown.application)
         yield from _identity(shown.identity)
@@ -98,6 +107,14 @@ def _queue(shown: QueueShown) -> Iterator[str]:
         yield f"{one.id}  {one.kind:<11}  since {_time(one.since)}  {amount}{', '.join(one.reasons)}"
     if not shown.whole:
         yield "There is more: these are the first of each kind."
+
+
+def _payout(one: PayoutShown) -> Iterator[str]:
+    yield f"Payout {one.id}: {one.status}"
+    yield f"  for a {one.purpose:<8}{format_rupiah(one.amount)}, since {_time(one.created_at)}"
+    yield f"  to            {one.account_name} at {one.bank_code}"
+    yield f"  bank names    {one.holder or 'nobody, or gives no answer'}"
+    yield f"  why           {one.hold or 'not held'}"
 
 
 def _application(one: ApplicationShown) -> Iterator[str]:

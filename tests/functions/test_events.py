@@ -123,13 +123,13 @@ def test_an_event_without_effect_comes_again(
     assert functions.bring(name, submitted).status_code == 500
 
 
-def test_a_provider_that_is_down_has_the_event_brought_again(functions: Functions) -> None:
+def test_an_event_whose_next_try_cannot_be_kept_is_brought_again(functions: Functions) -> None:
     world = functions.world
     loan_id = world.accepted(world.verified())
-    world.payouts.down = True
+    world.payouts.down = world.tasks.down = True
     event = world.accepted_event(loan_id)
     assert functions.bring("disburse", event).status_code == 500
-    world.payouts.down = False
+    world.payouts.down = world.tasks.down = False
     assert functions.bring("disburse", event).status_code == 200
     assert world.payouts.paid == [2_970_000]
 

@@ -99,3 +99,24 @@ def test_whom_staff_refuse_hears_why_once_whoever_was_first(
     assert [one["kind"] for one in walker.told("loan-declined")].count("loan-declined") == 1
     letter = next(one for one in road.inbox(walker.person.email) if one["subject"] == "Pengajuan belum dapat disetujui")
     assert "Petugas kami sudah memeriksa" in letter["body"]
+
+
+def test_a_payout_to_another_name_waits_until_staff_let_it_go(
+    walker: Walker, road: Road, system: LocalSystem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loan_id = walker.become_approved()
+    walker.change(bank_account={**walker.person.bank_account, "account_number": "1234569101"}).expect(200)
+    walker.accept(loan_id, key="accept").expect(200)
+    walker.told("bank-account-check")
+    assert walker.loan(loan_id).expect(200)["status"] == "accepted"
+    assert main(["list", "--json"]) == 0
+    (case,) = [one for one in json.loads(capsys.readouterr().out)["cases"] if one["kind"] == "payout"]
+    assert main(["show", case["id"]]) == 0
+    shown = capsys.readouterr().out
+    assert "why           name-mismatch" in shown
+    assert "1234569101" not in shown
+    assert main(["decide", case["id"], "--approve", *BY]) == 0
+    assert capsys.readouterr().out == f"{case['id']} is sending.\n"
+    assert walker.disbursed(loan_id)["status"] == "active"
+    assert system.wait_until_quiet(30)
+    assert "Dana pinjaman sudah dikirim" in {one["subject"] for one in road.inbox(walker.person.email)}

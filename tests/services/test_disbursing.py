@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from tests.world import World
+from tests.world import World, waits_for_the_gateway
 
 from pinjam.domain.loan import LoanStatus
+from pinjam.domain.task import MOST_TRIES
 from pinjam.domain.trail import Event
-from pinjam.services.ports import PayoutAnswer, Unavailable
+from pinjam.services.ports import PayoutAnswer
 
 PROCESSING = PayoutAnswer(reference="", status="processing")
 COMPLETED = PayoutAnswer(reference="", status="completed")
@@ -103,8 +104,8 @@ def test_a_gateway_that_gives_no_answer_is_asked_again_for_the_same_payout(
 ) -> None:
     loan_id, event = accepted
     world.payouts.down_from = world.payouts.calls + 2  # It names the account's holder, and then goes away.
-    with pytest.raises(Unavailable):
-        world.app.payout_desk.take_up(event)
+    world.app.payout_desk.take_up(event)
+    assert waits_for_the_gateway(world)
     waiting = world.loan(loan_id)
     assert waiting.status is LoanStatus.DISBURSING
     world.payouts.down_from = None
@@ -151,3 +152,30 @@ def test_only_an_accepted_loan_is_paid_out(world: World, accepted: tuple[str, Ev
     world.app.payout_desk.take_up(event)
     world.app.payout_desk.take_up(replace(event, subject="loan_nothing"))
     assert world.payouts.sent == {}
+
+
+def test_a_gateway_that_was_down_pays_without_anybody_asking(world: World, accepted: tuple[str, Event]) -> None:
+    loan_id, event = accepted
+    world.payouts.down = True
+    for _ in range(2):
+        world.app.payout_desk.take_up(event)
+    assert world.loan(loan_id).status is LoanStatus.ACCEPTED
+    assert len(world.tasks.waiting) == 1
+    world.payouts.down = False
+    world.clock.advance(seconds=10)
+    assert world.run_tasks() == 1
+    assert world.loan(loan_id).status is LoanStatus.ACTIVE
+    assert len(world.payouts.paid) == 1
+
+
+def test_a_gateway_that_is_down_for_a_day_is_left_to_the_sweep(world: World, accepted: tuple[str, Event]) -> None:
+    loan_id, event = accepted
+    world.payouts.down = True
+    world.app.payout_desk.take_up(event)
+    for _ in range(MOST_TRIES - 1):
+        world.clock.instant = next(iter(world.tasks.waiting.values())).due_at
+        assert world.run_tasks() == 1
+    assert not waits_for_the_gateway(world)
+    world.payouts.down = False
+    assert world.sweep().payouts_retried == 1
+    assert world.loan(loan_id).status is LoanStatus.ACTIVE

@@ -15,6 +15,7 @@ from pinjam.domain.decision import replay
 from pinjam.domain.document import Document, DocumentStatus
 from pinjam.domain.loan import Decision, Loan, LoanStatus, Review
 from pinjam.domain.notification import Notification
+from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.policy import Policies
 from pinjam.domain.user import User, UserStatus
 from pinjam.services.errors import Invalid, NotFound, StateForbids
@@ -22,7 +23,7 @@ from pinjam.services.reviewing import Verdict
 
 YES = Verdict(approve=True, reviewer="dewi", reason="payslip seen at the branch")
 NO = Verdict(approve=False, reviewer="dewi", reason="the employer does not know them")
-Decide = Callable[[str, Verdict], User | Loan]
+Decide = Callable[[str, Verdict], User | Loan | Payout]
 
 
 @pytest.fixture
@@ -341,3 +342,43 @@ def test_a_decision_whose_event_could_not_be_published_is_told_by_the_sweep(
     world.sweep()
     world.deliver()
     assert len(world.notifications("identity-verified")) == 1
+
+
+@pytest.fixture
+def held(world: World) -> str:
+    """The id of a payout to an account that the bank calls somebody else's."""
+    world.payouts.accounts["1234567890"] = "BAMBANG SUDARSONO"
+    loan_id = world.accepted(world.verified(3))
+    world.deliver()
+    (payout,) = world.all(Payout)
+    assert (payout.subject_id, payout.status) == (loan_id, PayoutStatus.HELD)
+    return payout.id
+
+
+def test_a_held_payout_is_listed_and_shown_with_whom_the_bank_names(world: World, held: str) -> None:
+    (case,) = world.app.reviewing.waiting().cases
+    assert (case.id, case.kind, case.reasons, case.amount) == (held, "payout", ("name-mismatch",), 2_970_000)
+    shown = world.app.reviewing.show(held)
+    assert shown.payout is not None
+    assert shown.loan is not None
+    assert (shown.payout.id, shown.loan.id, shown.holder) == (held, shown.payout.loan_id, "BAMBANG SUDARSONO")
+    assert [record.action for record in shown.trail] == ["payout-held"]
+    world.payouts.down = True
+    assert world.app.reviewing.show(held).holder is None
+
+
+def test_a_yes_sends_a_held_payout_and_a_no_leaves_it_held(world: World, held: str, decide: Decide) -> None:
+    decide(held, NO)
+    assert world.get(Payout, held).status is PayoutStatus.HELD
+    assert world.payouts.sent == {}
+    decide(held, YES)
+    world.deliver()
+    assert world.get(Payout, held).status is PayoutStatus.PAID
+    assert world.payouts.paid == [2_970_000]
+    decisions = [(one.action, one.actor, one.after.get("reason")) for one in world.trail(held) if "dewi" in one.actor]
+    assert decisions == [
+        ("payout-refused", "staff:dewi", NO.reason),
+        ("payout-released", "staff:dewi", YES.reason),
+    ]
+    with pytest.raises(StateForbids):
+        decide(held, YES)

@@ -405,7 +405,9 @@ class App:
         """What a person decides."""
         from pinjam.services.reviewing import Reviewing
 
-        return Reviewing(self.store, self.objects, self.policies, self.clock, self.recorder, self.outbox)
+        return Reviewing(
+            self.store, self.objects, self.policies, self.clock, self.recorder, self.outbox, self.payout_desk
+        )
 
     @cached_property
     def paying_out(self) -> "PayingOut":
@@ -433,7 +435,7 @@ class App:
         """What starts, ends and releases payouts."""
         from pinjam.services.payout_desk import PayoutDesk
 
-        return PayoutDesk(self.paying_out)
+        return PayoutDesk(self.paying_out, self.tasks, self.chance)
 
     @cached_property
     def repaying(self) -> "Repaying":

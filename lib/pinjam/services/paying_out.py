@@ -185,14 +185,18 @@ class PayingOut:
             return "too-many-failures"
         if any(one.released_at is not None and one.account == account for one in past):
             return None
-        try:
-            holder = self.gateway.holder(bank_code=account.bank_code, account_number=self._number(user.id, account))
-        except Refused as refused:
-            # Not a word about the account: that the gateway will not look is for us to repair.
-            raise Unavailable(refused.service, refused.code) from refused
+        holder = self.holder(user.id, account)
         if holder is None:
             return "account-unknown"
         return None if is_holder(holder, user.full_name) else "name-mismatch"
+
+    def holder(self, user_id: str, account: BankAccount) -> str | None:
+        """Whom the bank names as the holder of a borrower's account, None if it knows none. Unavailable."""
+        try:
+            return self.gateway.holder(bank_code=account.bank_code, account_number=self._number(user_id, account))
+        except Refused as refused:
+            # Not a word about the account: that the gateway will not look is for us to repair.
+            raise Unavailable(refused.service, refused.code) from refused
 
     def _begin(
         self,

@@ -1,17 +1,23 @@
 """What moves a payout from outside: events, the gateway's notifications, and people who decide on what is held."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payout import Payout, PayoutPurpose, PayoutStatus, sent
 from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.refund import Refund, RefundStatus
+from pinjam.domain.task import MOST_TRIES, Task, pause_after
 from pinjam.domain.trail import Event
 from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
 from pinjam.services.paying_out import PayingOut, told
-from pinjam.services.ports import ForgedNotification
+from pinjam.services.ports import ForgedNotification, Tasks, Unavailable
 from pinjam.services.recording import Actor, last_record
 from pinjam.services.store import Find, Page, Reader, Transaction
+
+log = logging.getLogger(__name__)
 
 CONSUMER = "disburse"
 GATEWAY = "payout-gateway"
@@ -23,13 +29,40 @@ class PayoutDesk:
     """Takes in whatever may start, end or release a payout; every repetition is harmless."""
 
     paying_out: PayingOut
+    tasks: Tasks
+    chance: Callable[[], float]
 
     def take_up(self, event: Event) -> None:
         """Pay what an event says may be paid now; a repetition of the event pays nothing more.
 
-        Unavailable (so that the event comes again) while the gateway gives no answer. A payout that the
-        gateway has taken and not ended yet is left to its notification, and to the sweep.
+        While the gateway gives no answer a task brings the event again, `MOST_TRIES` times in all over a day; the
+        sweep goes on asking after that. A payout that the gateway has taken and not ended yet is left to its
+        notification, and to the sweep. Unavailable (so that the event comes again) when the task is not safely kept.
         """
+        try:
+            self._pay(event)
+        except Unavailable as fault:
+            self._later(event, fault)
+
+    def _later(self, event: Event, fault: Unavailable) -> None:
+        tries = int(event.data.get("tries") or 0) + 1
+        seen = {"event": event.id, "subject": event.subject, "tries": tries, "fault": str(fault)}
+        if tries >= MOST_TRIES:
+            log.error("payout-left-to-the-sweep", extra=seen)
+            return
+        log.warning("payout-unanswered", extra=seen)
+        pause = max(pause_after(tries, self.chance()), timedelta(seconds=fault.retry_after_s))
+        self.tasks.schedule(
+            Task(
+                id=f"payout-{event.id}-{tries}",
+                queue="payout",
+                function=CONSUMER,
+                due_at=self.paying_out.clock.now() + pause,
+                event=replace(event, data={**event.data, "tries": tries}),
+            )
+        )
+
+    def _pay(self, event: Event) -> None:
         actor = Actor(id=CONSUMER, request_id=event.request_id)
         match event.topic:
             case "payout-released":
@@ -67,6 +100,10 @@ class PayoutDesk:
         """Payouts that wait for a person, oldest first."""
         query = Find(kind=Payout, where={"status": PayoutStatus.HELD}, limit=limit, after=after)
         return self.paying_out.store.read(lambda tx: tx.find(query))
+
+    def holder_of(self, payout: Payout) -> str | None:
+        """Whom the bank names as the holder of a payout's account now, None if it knows none. Unavailable."""
+        return self.paying_out.holder(payout.user_id, payout.account)
 
     def release(self, payout_id: str, *, reason: str, actor: Actor) -> Payout:
         """Send a held payout to the account that it holds, for a reason that goes into the audit log.

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pinjam.domain.document import Document, DocumentStatus
 from pinjam.domain.loan import Loan, LoanStatus
+from pinjam.domain.payout import Payout
 from pinjam.domain.policy import Policies
 from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.review import RulesForbid, approved, declined
@@ -21,10 +22,14 @@ from pinjam.services.borrowers import MOST, documents_of, known, loans_of
 from pinjam.services.deciding import answered, decision_on
 from pinjam.services.documents import DOWNLOAD_S
 from pinjam.services.errors import Invalid, NotFound, StateForbids
-from pinjam.services.ports import Clock, ObjectStore
+from pinjam.services.payout_desk import PayoutDesk
+from pinjam.services.ports import Clock, ObjectStore, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.store import Find, Reader, Store, Transaction
 from pinjam.services.verification import conclude
+
+PAYOUT = "out_"
+"""What the ids of payouts begin with."""
 
 REJECTED = "REVIEWED_REJECTED"
 """The reason code of a person's refusal of an identity."""
@@ -37,10 +42,10 @@ _NIK = re.compile(r"\d{16}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A case that a person must decide; `reasons` are why, `amount` (rupiah) is what an application asks for."""
+    """A case that a person must decide; `reasons` are why, `amount` (rupiah) is what is asked for or to be paid out."""
 
     id: str
-    kind: Literal["identity", "application"]
+    kind: Literal["identity", "application", "payout"]
     since: datetime
     reasons: tuple[str, ...]
     amount: int | None = None
@@ -58,6 +63,9 @@ class Queue:
 class Case:
     """What is known of a case. `loan` is None when it is about the identity itself; `others` are the other loans.
 
+    `payout` is there when the case is about money on its way, for `loan`; `holder` is whom the bank then names as the
+    holder of its account, None if it knows none or gives no answer.
+
     `papers` come with a URL that gives their bytes for five minutes; `trail` is the subject's audit log.
     """
 
@@ -66,6 +74,8 @@ class Case:
     others: tuple[Loan, ...]
     trail: tuple[AuditRecord, ...]
     papers: tuple[tuple[Document, str], ...] = ()
+    payout: Payout | None = None
+    holder: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,29 +108,33 @@ class Reviewing:
     clock: Clock
     recorder: Recorder
     outbox: Outbox
+    payouts: PayoutDesk
 
     def waiting(self, *, limit: int = MOST) -> Queue:
-        """Identities in review, then referred applications, at most `limit` of each."""
+        """Identities in review, then referred applications, then held payouts, at most `limit` of each."""
         in_review = Find(kind=User, where={"status": UserStatus.REVIEW}, order="updated_at", limit=limit)
         referred = Find(kind=Loan, where={"status": LoanStatus.REFERRED}, order="updated_at", limit=limit)
         users, loans = self.store.read(lambda tx: (tx.find(in_review), tx.find(referred)))
+        payouts = self.payouts.held(limit=limit)
         return Queue(
-            cases=(*map(_identity, users.items), *map(_application, loans.items)),
-            whole=users.next_cursor is None and loans.next_cursor is None,
+            cases=(*map(_identity, users.items), *map(_application, loans.items), *map(_payout, payouts.items)),
+            whole=users.next_cursor is None and loans.next_cursor is None and payouts.next_cursor is None,
         )
 
     def show(self, case_id: str) -> Case:
-        """The case of a borrower's identity or of a loan. NotFound if there is no such."""
+        """The case of a borrower's identity, of a loan or of a payout. NotFound if there is no such."""
 
         def work(tx: Reader) -> tuple[Case, tuple[Document, ...]]:
             subject = _subject(tx, case_id)
-            user = known(tx, subject.user_id) if isinstance(subject, Loan) else subject
+            user = subject if isinstance(subject, User) else known(tx, subject.user_id)
+            loan = tx.get(Loan, subject.loan_id) if isinstance(subject, Payout) else subject
             trail = Find(kind=AuditRecord, where={"subject": case_id}, order="number", descending=True, limit=MOST)
             case = Case(
                 user=user,
-                loan=subject if isinstance(subject, Loan) else None,
-                others=tuple(one for one in loans_of(tx, user.id) if one.id != case_id),
+                loan=loan if isinstance(loan, Loan) else None,
+                others=tuple(one for one in loans_of(tx, user.id) if loan is None or one.id != loan.id),
                 trail=tx.find(trail).items[::-1],
+                payout=subject if isinstance(subject, Payout) else None,
             )
             return case, documents_of(tx, user.id)
 
@@ -130,21 +144,36 @@ class Reviewing:
             for one in documents
             if one.status is not DocumentStatus.REPLACED
         )
-        return replace(case, papers=papers)
+        return replace(case, papers=papers, holder=self._holder(case.payout))
 
-    def decide(self, case_id: str, verdict: Verdict, *, request_id: str) -> User | Loan:
-        """Decide a case; the borrower or the loan as it stands then.
+    def _holder(self, payout: Payout | None) -> str | None:
+        try:
+            return self.payouts.holder_of(payout) if payout else None
+        except Unavailable:
+            return None
 
-        NotFound; StateForbids `not-in-review` when nothing, or no longer, waits for a person, and
-        `rules-forbid` for a yes that the rules in force do not allow. Of two at once one is refused.
+    def decide(self, case_id: str, verdict: Verdict, *, request_id: str) -> User | Loan | Payout:
+        """Decide a case; the borrower, the loan or the payout as it stands then.
+
+        A yes to a payout sends it to the account that it holds; after a no it stays held, and the borrower is asked
+        again for an account. NotFound; StateForbids `not-in-review` when nothing, or no longer, waits for a person,
+        and `rules-forbid` for a yes that the rules in force do not allow. Of two at once one is refused.
         """
         actor = Actor(id=f"staff:{verdict.reviewer}", request_id=request_id)
+        if case_id.startswith(PAYOUT):
+            settle = self.payouts.release if verdict.approve else self.payouts.refuse
+            try:
+                return settle(case_id, reason=verdict.reason, actor=actor)
+            except NotFound:
+                raise NotFound("case-not-found") from None
 
         def work(tx: Transaction) -> tuple[User | Loan, tuple[Event, ...]]:
             subject = _subject(tx, case_id)
             if isinstance(subject, Loan):
                 return self._application(tx, subject, verdict, actor)
-            return self._identity(tx, subject, verdict, actor)
+            if isinstance(subject, User):
+                return self._identity(tx, subject, verdict, actor)
+            raise NotFound("case-not-found")
 
         decided, events = self.store.transact(work)
         self.outbox.publish(*events)
@@ -201,8 +230,12 @@ class Reviewing:
         return after, (told,)
 
 
-def _subject(tx: Reader, case_id: str) -> User | Loan:
-    kind: type[User] | type[Loan] = Loan if case_id.startswith("loan_") else User
+def _subject(tx: Reader, case_id: str) -> User | Loan | Payout:
+    kind: type[User] | type[Loan] | type[Payout] = User
+    if case_id.startswith("loan_"):
+        kind = Loan
+    elif case_id.startswith(PAYOUT):
+        kind = Payout
     subject = tx.get(kind, case_id) if case_id.isascii() else None  # A terminal's half a letter fits no store.
     if subject is None:
         raise NotFound("case-not-found")
@@ -223,6 +256,16 @@ def _application(loan: Loan) -> Waiting:
         since=decision.decided_at if decision else loan.created_at,
         reasons=decision.reasons if decision else (),
         amount=loan.application.amount,
+    )
+
+
+def _payout(payout: Payout) -> Waiting:
+    return Waiting(
+        id=payout.id,
+        kind="payout",
+        since=payout.updated_at,
+        reasons=(payout.hold,) if payout.hold else (),
+        amount=payout.amount,
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pinjam.domain.loan import Decision, Loan
 from pinjam.domain.money import PPM, divide
+from pinjam.domain.payout import Payout
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.trail import AuditRecord
 from pinjam.domain.user import User
@@ -20,7 +21,7 @@ class WaitingShown(Shown):
     """A case that waits."""
 
     id: str
-    kind: Literal["identity", "application"]
+    kind: Literal["identity", "application", "payout"]
     since: Instant
     reasons: list[str]
     amount: Rupiah | None
@@ -169,6 +170,35 @@ class ApplicationShown(Shown):
         )
 
 
+class PayoutShown(Shown):
+    """Money that was not sent: how much, for what, and why; the account is as the borrower gave it."""
+
+    id: str
+    purpose: Literal["loan", "refund"]
+    status: str
+    amount: Rupiah
+    hold: str | None
+    bank_code: str
+    account_name: str
+    holder: Annotated[str | None, Field(description="Whom the bank names; null if it knows none or is silent.")]
+    created_at: Instant
+
+    @classmethod
+    def of(cls, payout: Payout, holder: str | None) -> "PayoutShown":
+        """The payout without its account's number."""
+        return cls(
+            id=payout.id,
+            purpose=payout.purpose,
+            status=payout.status.value,
+            amount=payout.amount,
+            hold=payout.hold,
+            bank_code=payout.account.bank_code,
+            account_name=payout.account.account_name,
+            holder=holder,
+            created_at=payout.created_at,
+        )
+
+
 class TrailShown(Shown):
     """One record of the audit log."""
 
@@ -191,6 +221,7 @@ class CaseShown(Shown):
 
     identity: IdentityShown
     application: ApplicationShown | None
+    payout: PayoutShown | None
     other_loans: list[LoanBrief]
     documents: list[DocumentWithLink]
     trail: list[TrailShown]
@@ -201,6 +232,7 @@ class CaseShown(Shown):
         return cls(
             identity=IdentityShown.of(case.user),
             application=ApplicationShown.of(case.loan) if case.loan else None,
+            payout=PayoutShown.of(case.payout, case.holder) if case.payout else None,
             other_loans=[LoanBrief.of(one) for one in case.others],
             documents=[
                 DocumentWithLink(**DocumentShown.of(paper).model_dump(), download_url=url) for paper, url in case.papers
@@ -218,9 +250,9 @@ class DecidedShown(Shown):
     offer_expires_on: date | None = None
 
     @classmethod
-    def of(cls, decided: User | Loan) -> "DecidedShown":
-        """The borrower or the loan after the decision."""
-        if isinstance(decided, User):
+    def of(cls, decided: User | Loan | Payout) -> "DecidedShown":
+        """The borrower, the loan or the payout after the decision."""
+        if isinstance(decided, User | Payout):
             return cls(id=decided.id, status=decided.status.value)
         return cls(
             id=decided.id,
