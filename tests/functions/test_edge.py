@@ -125,6 +125,7 @@ def test_no_answer_is_stored_or_sniffed(functions: Functions, call: tuple[str, s
     answer = functions.call(*call)
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Strict-Transport-Security"] == "max-age=63072000; includeSubDomains"
     assert answer.headers["X-Request-Id"]
 
 

@@ -1,5 +1,6 @@
 """Bodies and queries: what is not as the contract says is refused, and told field by field."""
 
+import gzip
 import io
 import json
 import unicodedata
@@ -50,6 +51,24 @@ def test_a_body_that_is_not_json_is_415(functions: Functions, content_type: str 
 def test_a_charset_does_not_matter(functions: Functions) -> None:
     answer = register(functions, data=json.dumps(REGISTER), content_type="application/json; charset=utf-8")
     assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "iso-8859-1", "x", '""'])
+def test_another_charset_than_utf_8_is_415(functions: Functions, charset: str) -> None:
+    answer = register(functions, data=json.dumps(REGISTER), content_type=f"application/json; charset={charset}")
+    assert (answer.status_code, answer.json["code"]) == (415, "json-required")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "x", "identity, gzip"])
+def test_a_compressed_body_is_415(functions: Functions, encoding: str) -> None:
+    text = gzip.compress(json.dumps(REGISTER).encode())
+    headers = {"Content-Encoding": encoding, "Accept-Language": "en"}
+    how: dict[str, Any] = {"data": text, "content_type": "application/json"}
+    answer = functions.call("register", "POST", "/api/auth/register", headers=headers, **how)
+    assert (answer.status_code, answer.json["code"]) == (415, "encoding-not-supported")
+    form = {"kind": "ktp", "file": (io.BytesIO(b"x"), "x.png")}
+    answer = functions.call("upload_doc", "POST", "/api/documents/upload", user="usr_1", headers=headers, data=form)
+    assert (answer.status_code, answer.json["code"]) == (415, "encoding-not-supported")
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,22 @@ def test_a_line_break_in_a_fact_makes_no_second_line(stream: io.StringIO) -> Non
     assert len(lines(stream)) == 1
 
 
+@pytest.mark.parametrize("sign", ["\n", "\r", "\u2028", "\x85", "\x1b[2J", "\u202e", "\ud800", "\0"])
+def test_no_sign_in_a_fact_breaks_a_line_or_commands_a_terminal(stream: io.StringIO, sign: str) -> None:
+    logging.getLogger("pinjam").info("event", extra={"fact": f"a{sign}b"})
+    (text,) = stream.getvalue().splitlines()
+    assert text.isascii()
+    assert text.isprintable()
+    assert json.loads(text)["fact"] == f"a{sign}b"
+    screen = Screen()
+    with bare():
+        logs.configure(screen)
+        logging.getLogger("pinjam").info("event", extra={"fact": f"a{sign}b", "plain": "é"})
+    (shown,) = screen.getvalue().splitlines()
+    assert shown.isprintable()
+    assert shown.endswith("plain=é")
+
+
 def test_configuring_twice_writes_each_line_once() -> None:
     target = io.StringIO()
     with bare() as root:

@@ -39,7 +39,8 @@ class JsonLines(logging.Formatter):
         line |= facts_of(record)
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        # In ASCII: no sign of any script ends a line, turns its direction, or cannot be written.
+        return json.dumps(line, default=str)
 
 
 class Terminal(logging.Formatter):
@@ -48,9 +49,15 @@ class Terminal(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as text."""
         time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
-        facts = " ".join(f"{key}={value}" for key, value in facts_of(record).items())
+        facts = " ".join(f"{key}={_visible(value)}" for key, value in facts_of(record).items())
         text = f"{time} {record.levelname[:4].lower()} {record.getMessage()} {facts}".rstrip()
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _visible(value: object) -> str:
+    """A fact as a terminal may show it: what would break the line or command the terminal is escaped."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
