@@ -142,6 +142,17 @@ def test_what_is_refused_is_not_counted_elsewhere(doorman: Doorman) -> None:
     assert doorman.right(SITI, HOME) == 0
 
 
+def test_what_the_account_refuses_is_not_counted_for_the_pair(doorman: Doorman) -> None:
+    rate = STRICT["login"].account
+    assert rate is not None
+    for number in range(rate.burst):
+        assert doorman.wrong(SITI, f"198.51.100.{number}") == 0
+    for _ in range(3 * GUESSES.free):
+        assert doorman.wrong(SITI, HOME) == rate.every_s
+    doorman.seconds += GUESSES.free * rate.every_s
+    assert [doorman.wrong(SITI, HOME) for _ in range(GUESSES.free)] == [0] * GUESSES.free
+
+
 def test_of_many_tries_at_once_no_more_are_let_in_than_of_many_in_turn(doorman: Doorman) -> None:
     with ThreadPoolExecutor(8) as pool:
         waits = list(pool.map(lambda _: doorman.wrong(SITI, THERE), range(40)))

@@ -62,6 +62,15 @@ def test_a_stranger_who_guesses_keeps_out_nobody_but_themselves(world: World, id
     world.app.sessions.login(identifier=identifier, password=PASSWORD, address=HOME)
 
 
+def test_another_spelling_is_no_other_account(world: World) -> None:
+    spellings = ["081234599999", "6281234599999", "+62 812-3459-9999", "0812 3459 9999", " 0812-3459-9999 "]
+    for identifier in spellings:
+        with pytest.raises(Unauthenticated):
+            world.app.sessions.login(identifier=identifier, password="wrong", address=HOME)
+    with pytest.raises(TooMany):
+        world.app.sessions.login(identifier="0812.3459.9999", password="wrong", address=HOME)
+
+
 def test_a_provider_that_is_down_uses_up_no_try(world: World) -> None:
     world.register()
     world.accounts.down = True

@@ -61,7 +61,7 @@ def _weakness(password: str, personal: Personal, common: Container[str]) -> Weak
         return "password-too-simple"
     for spelling in {password, "".join(_WORDS.findall(password))}:
         rest = _without(spelling, sorted(_personal_words(personal), key=len, reverse=True))
-        if rest != spelling and (len(rest) < MIN_LENGTH or _is_simple(rest) or _is_common(rest, common)):
+        if rest != spelling and (_is_simple(rest) or _is_common(rest, common)):
             return "password-contains-personal"
     return None
 
@@ -73,7 +73,7 @@ def _is_common(password: str, common: Container[str]) -> bool:
 
 
 def _is_simple(password: str) -> bool:
-    """Whether it is a few characters over and over, or counts up or down."""
+    """Whether it is a few characters, perhaps over and over, or counts up or down."""
     steps = {ord(after) - ord(before) for before, after in pairwise(password)}
     return len(_unit(password)) < MIN_LENGTH or steps in ({1}, {-1})
 

@@ -18,7 +18,13 @@ from pinjam.runtime import logs
 from pinjam.runtime.settings import SettingsError
 
 DEFAULT_PORT = 8080
-_PASSED_ON = ("PINJAM_CORS_ORIGINS", "PINJAM_SMS_PROVIDER")
+_PASSED_ON = (
+    "PINJAM_CORS_ORIGINS",
+    "PINJAM_SMS_PROVIDER",
+    "PINJAM_LIMITS",
+    "PINJAM_CACHE",
+    "PINJAM_REDIS_URL",
+)
 _PORTS = 65536
 
 WELCOME = """
