@@ -1,9 +1,9 @@
 """Each channel's copy of a notification, brought to its provider by a task of its own."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import get_args
 
 from pinjam.domain.contact import HORIZON_DAYS, WINDOWS, Window, local_instant, may_contact, next_window
@@ -115,7 +115,9 @@ class Delivering:
         if telling is None:
             self._drop(due.subject)
             return
-        leased = self.store.transact(lambda tx: self._lease(tx, due.subject, channel, telling.user))
+        # Looked up before the transaction: the calendar takes a while to load.
+        free = self._days_off(telling) if telling.tale.kind in WINDOWS else frozenset()
+        leased = self.store.transact(lambda tx: self._lease(tx, due.subject, channel, telling.user, free))
         delivery = leased.delivery(channel)
         if delivery is not None and delivery.status == "sending":
             leased = self._try(leased, delivery, telling)
@@ -158,7 +160,13 @@ class Delivering:
         event = tx.get(Event, f"evt_{notification_id.partition('_')[2]}")
         return self.telling(tx, event) if event else None
 
-    def _lease(self, tx: Transaction, notification_id: str, channel: Channel, user: User) -> Notification:
+    def _days_off(self, telling: Telling) -> frozenset[date]:
+        today = local_instant(self.clock.now(), telling.user.nik_masked[:2]).date()
+        return self.holidays.between(today, today + timedelta(days=HORIZON_DAYS))
+
+    def _lease(
+        self, tx: Transaction, notification_id: str, channel: Channel, user: User, free: Container[date]
+    ) -> Notification:
         """The notification, its delivery marked as being sent by us; as it is when that is over, or must wait."""
         notification, now = _found(tx, notification_id), self.clock.now()
         delivery = notification.delivery(channel)
@@ -169,7 +177,7 @@ class Delivering:
         if delivery.status == "pending" and delivery.not_before is not None and delivery.not_before > now:
             return notification
         window = WINDOWS.get(notification.kind)
-        opens = now if window is None else self._opens(tx, notification, window, user, now)
+        opens = now if window is None else self._opens(tx, notification, window, user, now, free)
         after = notification.with_deliveries(delivery.waiting(opens) if opens > now else delivery.begun(now + LEASE))
         tx.update(after)
         return after
@@ -254,7 +262,15 @@ class Delivering:
             return ()
         return (self.contracts.accepted(telling.user.id, telling.tale.data["loan_id"]),)
 
-    def _opens(self, tx: Reader, notification: Notification, window: Window, user: User, now: datetime) -> datetime:
+    def _opens(
+        self,
+        tx: Reader,
+        notification: Notification,
+        window: Window,
+        user: User,
+        now: datetime,
+        free: Container[date],
+    ) -> datetime:
         """When one more message under this window may go out to this borrower: now, or later."""
         province = user.nik_masked[:2]
         today = local_instant(now, province).date()
@@ -266,10 +282,9 @@ class Delivering:
             if WINDOWS.get(one.kind) is window
             for delivery in one.deliveries
         )
-        holidays = self.holidays.between(today, today + timedelta(days=HORIZON_DAYS))
-        if may_contact(now, province, holidays, sent, window=window):
+        if may_contact(now, province, free, sent, window=window):
             return now
-        return next_window(now, province, holidays, sent, window=window)
+        return next_window(now, province, free, sent, window=window)
 
     def _drop(self, notification_id: str) -> None:
         """Give up what waits of a notification that is no longer true, as when the debt was paid meanwhile."""
