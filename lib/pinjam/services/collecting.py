@@ -151,8 +151,8 @@ class Collecting:
         if paid is not loan:
             paid = self._moved(paid, now)
             tx.update(paid)
-            self.recorder.loan(tx, trails[1], loan, paid, "loan-repaid", actor)
-        self.recorder.payment(tx, trails[0], payment, settled, "payment-settled", actor)
+            self.recorder.change(tx, trails[1], loan, paid, "loan-repaid", actor)
+        self.recorder.change(tx, trails[0], payment, settled, "payment-settled", actor)
         self.books.post(
             tx,
             "repayment",
@@ -165,7 +165,7 @@ class Collecting:
         if surplus:
             refund = owed_back(settled, self.ids.new("rfd"), now)
             tx.insert(refund)
-            self.recorder.refund(tx, None, None, refund, "refund-owed", actor)
+            self.recorder.change(tx, None, None, refund, "refund-owed", actor)
         told = self._told(tx, settled, surplus, actor)
         if paid.status is LoanStatus.SETTLED and loan.status is not LoanStatus.SETTLED:
             who = {"user_id": loan.user_id, "loan_id": loan.id}
@@ -200,7 +200,7 @@ class Collecting:
                 return payment.status
             closed = replace(payment, status=to, updated_at=self.clock.now())
             tx.update(closed)
-            self.recorder.payment(tx, previous, payment, closed, f"payment-{to.value}", actor)
+            self.recorder.change(tx, previous, payment, closed, f"payment-{to.value}", actor)
             return to
 
         return self.store.transact(work)

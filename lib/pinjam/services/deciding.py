@@ -55,7 +55,7 @@ class Deciding:
             decided = answered(loan, decision, policy, on=today)
             tx.update(decided)
             consume(tx, CONSUMER, event, now)
-            self.recorder.loan(tx, previous, loan, decided, "loan-decided", actor)
+            self.recorder.change(tx, previous, loan, decided, "loan-decided", actor)
             told = self.recorder.event(
                 tx, "loan-decided", subject=loan.id, actor=actor, user_id=loan.user_id, outcome=decision.outcome
             )

@@ -86,7 +86,7 @@ class LoanToPay:
 
     def _write(self, tx: Transaction, after: Loan, action: str, actor: Actor) -> None:
         tx.update(after)
-        self.by.recorder.loan(tx, self.previous, self.loan, after, action, actor)
+        self.by.recorder.change(tx, self.previous, self.loan, after, action, actor)
 
     def _book(
         self, tx: Transaction, kind: EntryKind, payout: Payout, postings: Sequence[Posting], *, event: str

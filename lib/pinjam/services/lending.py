@@ -91,7 +91,7 @@ class Lending:
             )
             tx.insert(loan)
             self._remember_income(tx, user, application)
-            self.recorder.loan(tx, None, None, loan, "loan-submitted", actor)
+            self.recorder.change(tx, None, None, loan, "loan-submitted", actor)
             event = self.recorder.event(tx, "loan-submitted", subject=loan.id, actor=actor, user_id=user_id)
             return keyed.keep(tx, loan.id, loan, now=now), (event,)
 
@@ -182,7 +182,7 @@ class Lending:
             contract = freeze(loan, policy, borrower=signatory(user), accepted_at=now, locale=locale)
             accepted = move(loan, LoanStatus.ACCEPTED, updated_at=now, contract=contract, amount=loan.offer.amount)
             tx.update(accepted)
-            self.recorder.loan(tx, previous, loan, accepted, "loan-accepted", actor)
+            self.recorder.change(tx, previous, loan, accepted, "loan-accepted", actor)
             event = self.recorder.event(tx, "loan-accepted", subject=loan.id, actor=actor, user_id=user_id)
             return keyed.keep(tx, loan.id, accepted, now=now), (event,)
 
@@ -203,7 +203,7 @@ class Lending:
             except IllegalMove:
                 raise StateForbids("cannot-withdraw", {"status": loan.status.value}) from None
             tx.update(withdrawn)
-            self.recorder.loan(tx, previous, loan, withdrawn, "loan-withdrawn", actor)
+            self.recorder.change(tx, previous, loan, withdrawn, "loan-withdrawn", actor)
             return withdrawn
 
         return self.store.transact(work)

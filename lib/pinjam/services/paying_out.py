@@ -216,7 +216,7 @@ class PayingOut:
         if seen.open is not None:
             void = ended(seen.open, PayoutStatus.VOID, now)
             tx.update(void)
-            self.recorder.payout(tx, previous, seen.open, void, "payout-void", actor)
+            self.recorder.change(tx, previous, seen.open, void, "payout-void", actor)
         if seen.due is None:
             return None, ()
         owed, account = seen.due
@@ -237,12 +237,12 @@ class PayingOut:
         )
         if hold is not None:
             tx.insert(payout)
-            self.recorder.payout(tx, None, None, payout, "payout-held", actor)
+            self.recorder.change(tx, None, None, payout, "payout-held", actor)
             log.warning("payout-held", extra={"payout": payout.id, "subject": subject_id, "hold": hold})
             return payout, (told(self.recorder, tx, "payout-held", payout, actor),)
         payout = sent(payout, now)
         tx.insert(payout)
-        self.recorder.payout(tx, None, None, payout, "payout-started", actor)
+        self.recorder.change(tx, None, None, payout, "payout-started", actor)
         seen.subject.sending(tx, payout, actor)
         return payout, ()
 
@@ -287,13 +287,13 @@ class PayingOut:
         if answer.status == "failed":
             failed = ended(known_as, PayoutStatus.FAILED, now, failure=answer.failure or "unknown")
             tx.update(failed)
-            self.recorder.payout(tx, previous, payout, failed, "payout-failed", actor)
+            self.recorder.change(tx, previous, payout, failed, "payout-failed", actor)
             subject.failed(tx, failed, actor)
             log.error("payout-failed", extra={"payout": payout.id, "failure": failed.failure})
             return (told(self.recorder, tx, "payout-failed", failed, actor),)
         paid = ended(known_as, PayoutStatus.PAID, now)
         tx.update(paid)
-        self.recorder.payout(tx, previous, payout, paid, "payout-paid", actor)
+        self.recorder.change(tx, previous, payout, paid, "payout-paid", actor)
         return subject.paid(tx, paid, actor)
 
     def _sent_back(
@@ -304,7 +304,7 @@ class PayingOut:
             return ()
         back = replace(paid, failure=answer.failure or "unknown", updated_at=self.clock.now())
         tx.update(back)
-        self.recorder.payout(tx, previous, paid, back, "payout-sent-back", actor)
+        self.recorder.change(tx, previous, paid, back, "payout-sent-back", actor)
         log.error("payout-sent-back", extra={"payout": paid.id, "failure": back.failure})
         return (told(self.recorder, tx, "payout-failed", back, actor),)
 

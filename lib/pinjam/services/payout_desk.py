@@ -123,7 +123,7 @@ class PayoutDesk:
             now = desk.clock.now()
             released = replace(sent(held, now), released_at=now)
             tx.update(released)
-            desk.recorder.payout(tx, previous, held, released, "payout-released", actor, reason=reason)
+            desk.recorder.change(tx, previous, held, released, "payout-released", actor, reason=reason)
             subject.sending(tx, released, actor)
             return released, (told(desk.recorder, tx, "payout-released", released, actor),)
 
@@ -143,7 +143,7 @@ class PayoutDesk:
             previous = last_record(tx, payout_id)
             kept = replace(held, updated_at=desk.clock.now())
             tx.update(kept)
-            desk.recorder.payout(tx, previous, held, kept, "payout-refused", actor, reason=reason)
+            desk.recorder.change(tx, previous, held, kept, "payout-refused", actor, reason=reason)
             return kept, (told(desk.recorder, tx, "payout-held", kept, actor),)
 
         payout, events = desk.store.transact(work)

@@ -115,11 +115,11 @@ class Reckoning:
         if loan is not scene.loan:
             tx.update(loan)
             action = change.loan_action if change else "refund-netted"
-            self.recorder.loan(tx, trails[loan.id], scene.loan, loan, action, actor)
+            self.recorder.change(tx, trails[loan.id], scene.loan, loan, action, actor)
         for one in (*taken_back, *moved):
             tx.update(one)
             action = change.action if change and one.id == change.before.id else "payment-reallocated"
-            self.recorder.payment(tx, trails[one.id], before[one.id], one, action, actor)
+            self.recorder.change(tx, trails[one.id], before[one.id], one, action, actor)
             self._correct_books(tx, scene, one)
         for old, new in refunds:
             if old is None:
@@ -127,7 +127,7 @@ class Reckoning:
             else:
                 tx.update(new)
             action = "refund-corrected" if old else "refund-owed"
-            self.recorder.refund(tx, trails[new.id] if old else None, old, new, action, actor)
+            self.recorder.change(tx, trails[new.id] if old else None, old, new, action, actor)
         self._claim(tx, scene, kept)
         more = sum(max(0, one.surplus - before[one.id].surplus) for one in moved)
         return Reckoned(loan=loan, surplus=more, events=self._settled(tx, scene, loan, actor))

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import singledispatch
+from typing import TypeAlias, TypeVar
 
 from pinjam.domain.loan import Loan
 from pinjam.domain.payment import Payment
@@ -29,7 +31,19 @@ class Actor:
     request_id: str
 
 
-def _facts(loan: Loan) -> dict[str, object]:
+Audited: TypeAlias = Loan | Payment | Refund | Payout
+"""What has a chain of audit records of its own, beside the borrower."""
+A = TypeVar("A", Loan, Payment, Refund, Payout)
+
+
+@singledispatch
+def _facts(subject: Audited) -> dict[str, object]:
+    """What an audit record keeps of a subject: its state and its money, and no personal data."""
+    raise TypeError(f"{type(subject)} has no audit log")
+
+
+@_facts.register
+def _(loan: Loan) -> dict[str, object]:
     return {
         "status": loan.status.value,
         "amount": loan.amount,
@@ -37,6 +51,41 @@ def _facts(loan: Loan) -> dict[str, object]:
         "payout_id": loan.payout_id,
         "unpaid_principal": sum(one.principal - one.paid_principal for one in loan.instalments),
         "offered": loan.offer.amount if loan.offer else None,
+    }
+
+
+@_facts.register
+def _(payment: Payment) -> dict[str, object]:
+    return {
+        "status": payment.status.value,
+        "loan": payment.loan_id,
+        "kind": payment.kind,
+        "amount": payment.amount,
+        "allocated": sum(part.total for part in payment.allocation),
+        "surplus": payment.surplus,
+    }
+
+
+@_facts.register
+def _(refund: Refund) -> dict[str, object]:
+    return {
+        "status": refund.status.value,
+        "payment": refund.payment_id,
+        "amount": refund.amount,
+        "payout_id": refund.payout_id,
+    }
+
+
+@_facts.register
+def _(payout: Payout) -> dict[str, object]:
+    return {
+        "status": payout.status.value,
+        "purpose": payout.purpose,
+        "subject": payout.subject_id,
+        "amount": payout.amount,
+        "hold": payout.hold,
+        "reference": payout.reference,
+        "failure": payout.failure,
     }
 
 
@@ -99,18 +148,18 @@ class Recorder:
         tx.insert(record)
         return record
 
-    def loan(
+    def change(
         self,
         tx: Transaction,
         previous: AuditRecord | None,
-        before: Loan | None,
-        after: Loan,
+        before: A | None,
+        after: A,
         action: str,
         actor: Actor,
         *,
         reason: str | None = None,
     ) -> AuditRecord:
-        """Add the next record to a loan's chain: its state and its money, before and after, and a person's reason."""
+        """Add the next record to the chain of a loan, payment, refund or payout; `reason` is why a person did it."""
         return self.audit(
             tx,
             previous,
@@ -119,89 +168,6 @@ class Recorder:
             actor=actor,
             before=_facts(before) if before else None,
             after=_facts(after) if reason is None else {**_facts(after), "reason": reason},
-        )
-
-    def payment(
-        self,
-        tx: Transaction,
-        previous: AuditRecord | None,
-        before: Payment | None,
-        after: Payment,
-        action: str,
-        actor: Actor,
-    ) -> AuditRecord:
-        """Add the next record to a payment's chain."""
-        return self.audit(
-            tx,
-            previous,
-            subject=after.id,
-            action=action,
-            actor=actor,
-            before={"status": before.status.value} if before else None,
-            after={
-                "status": after.status.value,
-                "loan": after.loan_id,
-                "kind": after.kind,
-                "amount": after.amount,
-                "allocated": sum(part.total for part in after.allocation),
-                "surplus": after.surplus,
-            },
-        )
-
-    def refund(
-        self,
-        tx: Transaction,
-        previous: AuditRecord | None,
-        before: Refund | None,
-        after: Refund,
-        action: str,
-        actor: Actor,
-    ) -> AuditRecord:
-        """Add the next record to a refund's chain."""
-        return self.audit(
-            tx,
-            previous,
-            subject=after.id,
-            action=action,
-            actor=actor,
-            before={"status": before.status.value, "amount": before.amount} if before else None,
-            after={
-                "status": after.status.value,
-                "payment": after.payment_id,
-                "amount": after.amount,
-                "payout_id": after.payout_id,
-            },
-        )
-
-    def payout(
-        self,
-        tx: Transaction,
-        previous: AuditRecord | None,
-        before: Payout | None,
-        after: Payout,
-        action: str,
-        actor: Actor,
-        *,
-        reason: str | None = None,
-    ) -> AuditRecord:
-        """Add the next record to a payout's chain; `reason` is why a person decided so."""
-        facts: dict[str, object] = {
-            "status": after.status.value,
-            "purpose": after.purpose,
-            "subject": after.subject_id,
-            "amount": after.amount,
-            "hold": after.hold,
-            "reference": after.reference,
-            "failure": after.failure,
-        }
-        return self.audit(
-            tx,
-            previous,
-            subject=after.id,
-            action=action,
-            actor=actor,
-            before={"status": before.status.value} if before else None,
-            after=facts if reason is None else {**facts, "reason": reason},
         )
 
     def event(self, tx: Transaction, topic: Topic, *, subject: str, actor: Actor, **data: str | int | None) -> Event:

@@ -97,4 +97,4 @@ class RefundToPay:
 
     def _write(self, tx: Transaction, after: Refund, action: str, actor: Actor) -> None:
         tx.update(after)
-        self.by.recorder.refund(tx, self.previous, self.refund, after, action, actor)
+        self.by.recorder.change(tx, self.previous, self.refund, after, action, actor)

@@ -168,7 +168,7 @@ class Repaying:
             tx.insert(running)
         else:
             tx.update(running)
-        self.recorder.payment(tx, None, None, payment, "payment-started", actor)
+        self.recorder.change(tx, None, None, payment, "payment-started", actor)
         return payment, running, rivals
 
     def _payment(self, user_id: str, form: PaymentForm, loan: Loan, now: datetime, payment_id: str) -> Payment:
@@ -242,7 +242,7 @@ class Repaying:
             return False
         expired = replace(old, status=PaymentStatus.EXPIRED, updated_at=self.clock.now())
         tx.update(expired)
-        self.recorder.payment(tx, previous, old, expired, "payment-replaced", actor)
+        self.recorder.change(tx, previous, old, expired, "payment-replaced", actor)
         return True
 
     def _abandon(self, tx: Transaction, payment: Payment, running: KeptAnswer) -> None:
@@ -255,7 +255,7 @@ class Repaying:
         failed = replace(current, status=PaymentStatus.FAILED, updated_at=self.clock.now())
         tx.update(failed)
         actor = Actor(id=GATEWAY, request_id="")
-        self.recorder.payment(tx, previous, current, failed, "payment-refused", actor)
+        self.recorder.change(tx, previous, current, failed, "payment-refused", actor)
 
 
 def _check_amount_given(form: PaymentForm) -> None:

@@ -51,5 +51,5 @@ class Reversing:
             return payment.status
         failed = replace(payment, status=PaymentStatus.FAILED, updated_at=now)
         tx.update(failed)
-        self.recorder.payment(tx, previous, payment, failed, "payment-failed", actor)
+        self.recorder.change(tx, previous, payment, failed, "payment-failed", actor)
         return failed.status

@@ -218,7 +218,7 @@ class Reviewing:
             decision = declined(loan.decision, policy, decided_at=now)
         after = answered(loan, decision, policy, on=today)
         tx.update(after)
-        self.recorder.loan(tx, previous, loan, after, "application-reviewed", actor, reason=verdict.reason)
+        self.recorder.change(tx, previous, loan, after, "application-reviewed", actor, reason=verdict.reason)
         told = self.recorder.event(
             tx,
             "loan-decided",

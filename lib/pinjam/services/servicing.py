@@ -124,7 +124,7 @@ class Servicing:
             return 0
         expired = move(loan, LoanStatus.EXPIRED, updated_at=self.clock.now())
         tx.update(expired)
-        self.recorder.loan(tx, previous, loan, expired, "offer-expired", actor)
+        self.recorder.change(tx, previous, loan, expired, "offer-expired", actor)
         return 1
 
     def _check_payments(self, swept: Swept, actor: Actor) -> None:

@@ -41,7 +41,7 @@ class WritingOff:
             except IllegalMove:
                 raise StateForbids("loan-not-active", {"status": loan.status.value}) from None
             tx.update(written_off)
-            self.recorder.loan(tx, previous, loan, written_off, "loan-written-off", actor, reason=reason)
+            self.recorder.change(tx, previous, loan, written_off, "loan-written-off", actor, reason=reason)
             self.books.post(
                 tx,
                 "write_off",
