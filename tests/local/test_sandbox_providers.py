@@ -4,14 +4,19 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from pinjam.adapters.whatsapp import WhatsAppMessenger
+from pinjam.domain.user import Locale
 from pinjam.local.sandbox.qris import crc16, qris_text
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
+from pinjam.services.ports import Message, Refused
 
 DETAILS: Mapping[str, object] = {"order_id": "order-101", "gross_amount": 44000}
 BCA: Mapping[str, object] = {
@@ -305,3 +310,35 @@ def test_a_qris_text_carries_its_amount_and_a_checksum_that_holds() -> None:
 def test_the_checksum_is_the_published_one() -> None:
     # CRC-16/CCITT-FALSE of "123456789", the check value of the catalogue of CRC algorithms.
     assert crc16(b"123456789") == 0x29B1
+
+
+@pytest.mark.parametrize(
+    ("language", "reads"),
+    [
+        ("id", "Halo Budi, pembayaran Rp500.000 sudah kami terima. Sisa utang Anda Rp0."),
+        ("en", "Hello Budi, we have received your payment of Rp500.000. You still owe Rp0."),
+    ],
+)
+def test_a_template_of_ours_reads_as_it_is_registered(
+    sandbox: SandboxServers, sandbox_credentials: Credentials, language: Locale, reads: str
+) -> None:
+    messenger = WhatsAppMessenger(
+        url=sandbox.whatsapp_url,
+        phone_number_id=sandbox_credentials.whatsapp_phone_number_id,
+        token=sandbox_credentials.whatsapp_token,
+    )
+    message = Message(
+        id="ntf_1-whatsapp",
+        to="+6281234567890",
+        kind="payment-received",
+        locale=language,
+        subject="",
+        body="",
+        parameters=("Budi", "Rp500.000", "Rp0"),
+    )
+    with closing(messenger):
+        messenger.send(message)
+        with pytest.raises(Refused, match="132000"):
+            messenger.send(replace(message, parameters=("Budi",)))
+    (received,) = sandbox.sandbox.inbox.find(to=message.to, channel="whatsapp")
+    assert received["body"] == reads

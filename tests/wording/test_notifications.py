@@ -107,6 +107,14 @@ def test_channels_and_parameters_are_known_ones(kind: str) -> None:
 
 
 @EACH
+@BOTH
+def test_a_whatsapp_template_is_the_body_with_its_gaps_in_the_registered_order(kind: str, locale: Locale) -> None:
+    """What Meta is to register is the body itself: a fact that is no parameter could not be filled in."""
+    if "whatsapp" in KINDS[kind]["channels"]:
+        assert places(texts(kind, locale)["body"]) == set(KINDS[kind]["parameters"])
+
+
+@EACH
 def test_a_title_is_short_and_has_no_facts(kind: str) -> None:
     for locale in LOCALES:
         title = texts(kind, locale)["title"]

@@ -5,9 +5,9 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pinjam.local.sandbox.callbacks import Callbacks
 from pinjam.local.sandbox.faults import Faults, guard
 from pinjam.local.sandbox.inbox import Inbox
+from pinjam.wording import load
 
 UNDELIVERABLE = "131026"
 """Last digits of a number that is not on WhatsApp: a message to it is accepted, and then fails with this code."""
@@ -140,8 +141,14 @@ def whatsapp(
             problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
             place = ".".join(str(part) for part in problem["loc"])
             return _refusal(400, 100, "(#100) Invalid parameter", f"{place}: {problem['msg']}")
+        try:
+            text = _text(message.template)
+        except _WrongCount as wrong:
+            return _refusal(
+                400, 132000, "(#132000) Number of parameters does not match the expected number of params", str(wrong)
+            )
         if not message.to.endswith(UNDELIVERABLE):
-            _deliver(inbox, message)
+            _deliver(inbox, message, text)
         message_id = f"wamid.{secrets.token_urlsafe(24)}"
         answer = jsonify(
             {
@@ -161,14 +168,32 @@ def whatsapp(
     return api
 
 
-def _deliver(inbox: Inbox, message: _Message) -> None:
-    texts = [parameter.text for part in message.template.components for parameter in part.parameters]
+class _WrongCount(Exception):
+    """A template of ours with more or fewer parameters than it was registered with."""
+
+
+def _text(template: _Template) -> str:
+    """What the recipient reads: our templates are registered with the body of their kind, its gaps in their order.
+
+    Of a template that is none of ours only the parameters are known.
+    """
+    given = [parameter.text for part in template.components for parameter in part.parameters]
+    kind = load("notifications").get(template.name.replace("_", "-"))
+    if kind is None:
+        return "\n".join(given)
+    names = cast("Sequence[str]", kind["parameters"])
+    if len(given) != len(names):
+        raise _WrongCount(f"body: number of localizable_params ({len(given)}) does not match ({len(names)})")
+    words = cast("Mapping[str, str]", kind[template.language.code])
+    return words["body"].format(**dict(zip(names, given, strict=True)))
+
+
+def _deliver(inbox: Inbox, message: _Message, text: str) -> None:
     inbox.deliver(
         channel="whatsapp",
         to=f"+{message.to}",
         subject=f"{message.template.name} ({message.template.language.code})",
-        # The template's words are kept at Meta; what we send is its name and what fills its gaps.
-        body="\n".join(texts),
+        body=text,
     )
 
 
