@@ -24,6 +24,7 @@ from pinjam.domain.loan import (
     Signatory,
 )
 from pinjam.domain.notification import Delivery, Notification
+from pinjam.domain.passkey import Challenge, Passkey
 from pinjam.domain.payment import Allocation, Instructions, Method, Payment, PaymentStatus
 from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.preferences import Preferences
@@ -339,6 +340,26 @@ class Samples:
     def preferences(self, number: int = 1) -> Preferences:
         return Preferences(id=f"usr_{number:04}", updated_at=AT, push=False, marketing=True)
 
+    def passkey(self, number: int = 1) -> Passkey:
+        return Passkey(
+            id=f"psk_{number:04}",
+            user_id="usr_0001",
+            credential_id=f"credential-{number}",
+            public_key="cHVibGlj",
+            sign_count=2**32 - 1,
+            backup_eligible=True,
+            backed_up=False,
+            transports=("internal", "hybrid"),
+            aaguid="00000000-0000-0000-0000-000000000000",
+            device_name="Pixel 9",
+            created_at=AT,
+        )
+
+    def challenge(self, number: int = 1) -> Challenge:
+        return Challenge(
+            id=f"chl_{number:04}", purpose="login", user_id=None, challenge_hash="0" * 64, expires_at=AT
+        )
+
     def event(self, number: int = 1) -> Event:
         return Event(
             id=f"evt_{number:04}",
@@ -393,6 +414,10 @@ class Samples:
             replace(self.device(2), token=None),
             self.preferences(),
             self.preferences(2),
+            replace(self.passkey(), last_used_at=AT, blocked_at=AT, removed_at=AT),
+            self.passkey(2),
+            replace(self.challenge(), user_id="usr_0001", used_at=AT),
+            self.challenge(2),
             replace(self.event(), published_at=AT),
             self.event(2),
             Consumption(id="notify:evt_0001", consumed_at=AT),

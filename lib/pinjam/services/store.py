@@ -14,6 +14,7 @@ from pinjam.domain.document import Document
 from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan
 from pinjam.domain.notification import Notification
+from pinjam.domain.passkey import Challenge, Passkey
 from pinjam.domain.payment import Payment
 from pinjam.domain.payout import Payout
 from pinjam.domain.preferences import Preferences
@@ -32,6 +33,8 @@ Record: TypeAlias = (
     | Notification
     | Device
     | Preferences
+    | Passkey
+    | Challenge
     | Event
     | Consumption
     | KeptAnswer
@@ -64,6 +67,8 @@ KINDS: Mapping[type, Kind] = {
     Notification: Kind("notifications"),
     Device: Kind("devices", (("token",),)),
     Preferences: Kind("preferences"),
+    Passkey: Kind("passkeys", (("credential_id",),)),
+    Challenge: Kind("challenges"),
     Event: Kind("outbox"),
     Consumption: Kind("consumptions"),
     KeptAnswer: Kind("kept_answers"),
