@@ -79,7 +79,7 @@ class Service:
 
 
 class MemoryAccounts(Service):
-    """`ports.Accounts` and `ports.TokenVerifier`: an ID token is `id:<uid>`."""
+    """`ports.Accounts` and `ports.TokenVerifier`: an ID token is `id:<uid>`, with `:<claims>` if there are any."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,29 +111,35 @@ class MemoryAccounts(Service):
             raise WrongCredentials
         return self._session(uid)
 
+    def sign_in_as(self, uid: str, *, claims: Mapping[str, str]) -> Tokens:
+        self._reach()
+        if uid not in self.passwords:
+            raise WrongCredentials
+        return self._session(f"{uid}:{json.dumps(dict(claims))}")
+
     def refresh(self, refresh_token: str) -> Tokens:
         self._reach()
-        uid = self._sessions.get(refresh_token)
-        if uid is None:
+        subject = self._sessions.get(refresh_token)
+        if subject is None:
             raise WrongCredentials
-        return self._session(uid)
+        return self._session(subject)
 
     def revoke(self, uid: str) -> None:
         self._reach()
-        self._sessions = {token: owner for token, owner in self._sessions.items() if owner != uid}
+        self._sessions = {token: owner for token, owner in self._sessions.items() if owner.partition(":")[0] != uid}
 
     def verify(self, id_token: str) -> Mapping[str, object]:
         self._reach()
-        scheme, _, uid = id_token.partition(":")
+        scheme, uid, claims = (*id_token.split(":", 2), "", "")[:3]
         if scheme != "id" or uid not in self.passwords:
             raise WrongCredentials
         email = next(address for address, owner in self.uids.items() if owner == uid)
-        return {"sub": uid, "user_id": uid, "email": email}
+        return {**json.loads(claims or "{}"), "sub": uid, "user_id": uid, "email": email}
 
-    def _session(self, uid: str) -> Tokens:
+    def _session(self, subject: str) -> Tokens:
         refresh_token = f"refresh-{next(self._numbers)}"
-        self._sessions[refresh_token] = uid
-        return Tokens(id_token=f"id:{uid}", refresh_token=refresh_token, expires_in=3600)
+        self._sessions[refresh_token] = subject
+        return Tokens(id_token=f"id:{subject}", refresh_token=refresh_token, expires_in=3600)
 
 
 class MemoryPayments(Service):

@@ -8,11 +8,14 @@ from tests.contracts.test_accounts import (
     test_a_session_is_refreshed,
     test_a_taken_address_is_refused_however_it_is_spelt,
     test_a_taken_uid_is_refused,
+    test_an_account_that_is_not_there_signs_nobody_in,
     test_an_unknown_refresh_token_is_a_wrong_credential,
     test_guessing_is_stopped_with_a_time_to_come_back,
+    test_revocation_ends_a_session_of_a_custom_token_too,
     test_revocation_ends_every_session_but_not_the_next,
     test_revoking_nobody_is_harmless,
     test_what_cannot_be_an_account_is_a_wrong_credential,
+    test_who_has_proven_to_us_who_they_are_signs_in_and_the_claims_outlive_a_refresh,
     test_wrong_password_and_unknown_address_cannot_be_told_apart,
 )
 from tests.contracts.test_object_store import ObjectStoreContract
@@ -42,15 +45,18 @@ __all__ = [
     "test_a_session_is_refreshed",
     "test_a_taken_address_is_refused_however_it_is_spelt",
     "test_a_taken_uid_is_refused",
+    "test_an_account_that_is_not_there_signs_nobody_in",
     "test_an_order_id_is_not_reused_for_another_amount",
     "test_an_order_id_is_not_reused_for_another_method",
     "test_an_unknown_order_has_no_status",
     "test_an_unknown_refresh_token_is_a_wrong_credential",
     "test_asking_again_gives_the_same_order_and_the_same_way_to_pay",
     "test_guessing_is_stopped_with_a_time_to_come_back",
+    "test_revocation_ends_a_session_of_a_custom_token_too",
     "test_revocation_ends_every_session_but_not_the_next",
     "test_revoking_nobody_is_harmless",
     "test_what_cannot_be_an_account_is_a_wrong_credential",
+    "test_who_has_proven_to_us_who_they_are_signs_in_and_the_claims_outlive_a_refresh",
     "test_wrong_password_and_unknown_address_cannot_be_told_apart",
 ]
 

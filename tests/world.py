@@ -56,6 +56,13 @@ BCA = Method(type="bank_transfer", bank="bca")
 OPERATIONS = "operations@example.com"
 NOWHERE = Path("/nonexistent/pinjam-tests")
 KEY = bytes(range(32))
+SETTINGS = {
+    "PINJAM_STATE": str(NOWHERE),
+    "PINJAM_PROJECT": "pinjam-test",
+    "PINJAM_OPERATIONS_EMAIL": OPERATIONS,
+    "PINJAM_WEBAUTHN_RP_ID": "pinjam.example",
+    "PINJAM_WEBAUTHN_ORIGINS": f"https://app.example,android:apk-key-hash:{'a' * 43}",
+}
 
 
 def form(number: int = 1, **changes: Any) -> SignUp:
@@ -363,12 +370,7 @@ def make_world(
     settings: Mapping[str, str] | None = None, channels: Iterable[Channel] = ("email", "sms", "whatsapp")
 ) -> World:
     """A world in which nothing has happened."""
-    app = App(
-        Settings.read(
-            {"PINJAM_STATE": str(NOWHERE), "PINJAM_PROJECT": "pinjam-test", "PINJAM_OPERATIONS_EMAIL": OPERATIONS}
-            | dict(settings or {})
-        )
-    )
+    app = App(Settings.read(SETTINGS | dict(settings or {})))
     accounts = MemoryAccounts()
     world = World(
         app=app,

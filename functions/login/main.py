@@ -1,4 +1,4 @@
-"""Login by password, refresh, logout."""
+"""Login by password or passkey, refresh, logout; passkeys, and the apps that share them with our domain."""
 
 from pinjam.runtime.api import Answer, Api, Call
 from pinjam.runtime.models.identity import (
@@ -9,6 +9,21 @@ from pinjam.runtime.models.identity import (
     TokensShown,
     UserShown,
 )
+from pinjam.runtime.models.passkeys import (
+    AppleAssociation,
+    AssetLinks,
+    EnrollOptions,
+    EnrollRequest,
+    PasskeyEnrolled,
+    PasskeyList,
+    PasskeyLoginOptions,
+    PasskeyLoginOptionsRequest,
+    PasskeyLoginRequest,
+    PasskeyShown,
+)
+
+CACHED = {"Cache-Control": "public, max-age=3600"}
+"""Apps' systems fetch what follows often, and it is no secret."""
 
 api = Api("login", tag="Identity")
 
@@ -34,6 +49,88 @@ def log_out(call: Call[None, None]) -> Answer:
     """End every session: refresh tokens are revoked."""
     call.app.sessions.logout(call.user_id)
     return Answer(204)
+
+
+@api.route("POST", "/api/auth/biometric/enroll/options", answer=EnrollOptions, problems=(404, 409))
+def enroll_options(call: Call[None, None]) -> Answer:
+    """Get a challenge for a new passkey."""
+    return Answer(200, EnrollOptions.of(call.app.passkeys.begin(call.user_id), call.app))
+
+
+@api.route(
+    "POST",
+    "/api/auth/biometric/enroll",
+    status=201,
+    body=EnrollRequest,
+    answer=PasskeyEnrolled,
+    problems=(404, 409, 422),
+)
+def enroll(call: Call[EnrollRequest, None]) -> Answer:
+    """Keep a new passkey; the borrower is told of it."""
+    passkey = call.app.passkeys.enroll(
+        call.user_id,
+        challenge_id=call.body.challenge_id,
+        credential=call.body.credential.plain,
+        device_name=call.body.device_name,
+        actor=call.actor,
+    )
+    return Answer(201, PasskeyEnrolled.of(passkey))
+
+
+@api.route("GET", "/api/auth/biometric/credentials", answer=PasskeyList)
+def passkeys(call: Call[None, None]) -> Answer:
+    """List the borrower's passkeys."""
+    shown = [PasskeyShown.of(one) for one in call.app.passkeys.list(call.user_id)]
+    return Answer(200, PasskeyList(credentials=shown))
+
+
+@api.route("DELETE", "/api/auth/biometric/credentials/{id}", status=204, problems=(404,))
+def remove(call: Call[None, None]) -> Answer:
+    """Remove a passkey; the password goes on working."""
+    call.app.passkeys.remove(call.user_id, call.path["id"], actor=call.actor)
+    return Answer(204)
+
+
+@api.route(
+    "POST",
+    "/api/auth/biometric/login/options",
+    body=PasskeyLoginOptionsRequest,
+    answer=PasskeyLoginOptions,
+    public=True,
+    problems=(422,),
+)
+def passkey_options(call: Call[PasskeyLoginOptionsRequest, None]) -> Answer:
+    """Get a challenge for a login by passkey; an unknown identifier is answered like a known one."""
+    return Answer(200, PasskeyLoginOptions.of(call.app.passkey_login.begin(call.body.identifier), call.app))
+
+
+@api.route(
+    "POST",
+    "/api/auth/biometric/login",
+    body=PasskeyLoginRequest,
+    answer=Authenticated,
+    public=True,
+    problems=(401, 422, 429),
+)
+def log_in_by_passkey(call: Call[PasskeyLoginRequest, None]) -> Answer:
+    """Log in with a passkey's signature."""
+    borrower, tokens = call.app.passkey_login.login(
+        challenge_id=call.body.challenge_id, credential=call.body.credential.plain, actor=call.actor
+    )
+    user = UserShown.of(borrower, call.app, call.locale)
+    return Answer(200, Authenticated(user=user, tokens=TokensShown.of(tokens)))
+
+
+@api.route("GET", "/.well-known/assetlinks.json", answer=AssetLinks, public=True)
+def asset_links(call: Call[None, None]) -> Answer:
+    """Tell Android which app shares passkeys with this domain."""
+    return Answer(200, AssetLinks.of(call.app), CACHED)
+
+
+@api.route("GET", "/.well-known/apple-app-site-association", answer=AppleAssociation, public=True)
+def apple_association(call: Call[None, None]) -> Answer:
+    """Tell iOS which app shares passkeys with this domain."""
+    return Answer(200, AppleAssociation.of(call.app), CACHED)
 
 
 login = api.entry()

@@ -356,9 +356,7 @@ class Samples:
         )
 
     def challenge(self, number: int = 1) -> Challenge:
-        return Challenge(
-            id=f"chl_{number:04}", purpose="login", user_id=None, challenge_hash="0" * 64, expires_at=AT
-        )
+        return Challenge(id=f"chl_{number:04}", purpose="login", user_id=None, challenge_hash="0" * 64, expires_at=AT)
 
     def event(self, number: int = 1) -> Event:
         return Event(

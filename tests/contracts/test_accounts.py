@@ -23,8 +23,9 @@ from pinjam.adapters.firebase_auth import (
     FirebaseTokenVerifier,
     SigningKeys,
 )
-from pinjam.local.identity import JWKS_PATH, SigningKey, create_identity
+from pinjam.local.identity import JWKS_PATH, create_identity, service_account
 from pinjam.local.identity_accounts import MAX_FAILURES
+from pinjam.local.identity_tokens import SigningKey
 from pinjam.local.servers import WsgiServer
 from pinjam.services.ports import (
     AccountExists,
@@ -81,6 +82,8 @@ def setting(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
                     project=PROJECT,
                     identity_url=server.url,
                     token_url=server.url,
+                    iam_url=server.url,
+                    signer=service_account(PROJECT),
                     api_key="a-key",
                     admin_token=lambda: "an-admin",
                     clock=lambda: made.now,
@@ -165,6 +168,30 @@ def test_guessing_is_stopped_with_a_time_to_come_back(accounts: Accounts, siti: 
     assert caught.value.retry_after_s > 0
 
 
+def test_who_has_proven_to_us_who_they_are_signs_in_and_the_claims_outlive_a_refresh(
+    accounts: Accounts, verifier: TokenVerifier, siti: tuple[str, str]
+) -> None:
+    tokens = accounts.sign_in_as(siti[0], claims={"passkey": "psk_1"})
+    again = accounts.refresh(tokens.refresh_token)
+    for one in (tokens, again):
+        claims = verifier.verify(one.id_token)
+        assert (claims["sub"], claims["email"], claims["passkey"]) == (*siti, "psk_1")
+        assert one.expires_in == 3600
+    assert "passkey" not in verifier.verify(sign_in(accounts, siti).id_token)
+
+
+def test_an_account_that_is_not_there_signs_nobody_in(accounts: Accounts) -> None:
+    with pytest.raises(WrongCredentials):
+        accounts.sign_in_as("usr_nobody", claims={})
+
+
+def test_revocation_ends_a_session_of_a_custom_token_too(accounts: Accounts, siti: tuple[str, str]) -> None:
+    tokens = accounts.sign_in_as(siti[0], claims={})
+    accounts.revoke(siti[0])
+    with pytest.raises(WrongCredentials):
+        accounts.refresh(tokens.refresh_token)
+
+
 def test_a_session_is_refreshed(accounts: Accounts, verifier: TokenVerifier, siti: tuple[str, str]) -> None:
     tokens = accounts.refresh(sign_in(accounts, siti).refresh_token)
     assert verifier.verify(tokens.id_token)["sub"] == siti[0]
@@ -201,16 +228,29 @@ def test_many_at_once_are_served(accounts: Accounts, siti: tuple[str, str]) -> N
     assert len({tokens.refresh_token for tokens in got}) == 8
 
 
+def at(url: str, *, timeout_s: float = 5) -> FirebaseAccounts:
+    """Accounts at a server that is not what it should be."""
+    return FirebaseAccounts(
+        project=PROJECT,
+        identity_url=url,
+        token_url=url,
+        iam_url=url,
+        signer=service_account(PROJECT),
+        api_key="k",
+        admin_token=lambda: "t",
+        timeout_s=timeout_s,
+    )
+
+
 def test_a_service_that_is_away_is_unavailable() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        away = FirebaseAccounts(
-            project=PROJECT, identity_url=url, token_url=url, api_key="k", admin_token=lambda: "t", timeout_s=1
-        )
+        away = at(url, timeout_s=1)
         for call in (
             lambda: away.create(uid="u", email="a@b.id", password=PASSWORD),
             lambda: away.sign_in(email="a@b.id", password=PASSWORD),
+            lambda: away.sign_in_as("u", claims={}),
             lambda: away.refresh("token"),
             lambda: away.revoke("u"),
             lambda: FirebaseTokenVerifier(project=PROJECT, jwks_url=url).verify(
@@ -239,11 +279,11 @@ def test_an_answer_outside_the_protocol_is_unavailable_not_a_wrong_password(stat
         return [body]
 
     with WsgiServer(odd) as server:
-        accounts = FirebaseAccounts(
-            project=PROJECT, identity_url=server.url, token_url=server.url, api_key="k", admin_token=lambda: "t"
-        )
+        accounts = at(server.url)
         with pytest.raises(Unavailable):
             accounts.sign_in(email="a@b.id", password=PASSWORD)
+        with pytest.raises(Unavailable):
+            accounts.sign_in_as("u", claims={})
         accounts.close()
 
 

@@ -9,8 +9,9 @@ import pytest
 from argon2 import PasswordHasher
 from psycopg_pool import ConnectionPool
 
-from pinjam.local.identity import JWKS_PATH, SigningKey, create_identity
+from pinjam.local.identity import JWKS_PATH, create_identity
 from pinjam.local.identity_accounts import LOCK_S, MAX_FAILURES, WINDOW_S, owasp_hasher
+from pinjam.local.identity_tokens import SigningKey
 from pinjam.local.servers import WsgiServer
 
 PROJECT = "pinjam-test"

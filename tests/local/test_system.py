@@ -118,6 +118,8 @@ def test_a_login_gives_a_token_that_the_gateway_takes(client: httpx.Client, syst
         project=system.app.settings.project,
         identity_url=identity.url,
         token_url=identity.token_url,
+        iam_url=identity.iam_url,
+        signer=identity.signer,
         api_key=identity.api_key,
         admin_token=lambda: identity.admin_token,
     )

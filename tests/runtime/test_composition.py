@@ -37,6 +37,7 @@ HEAVY = {
     "smtplib",
     "sqlalchemy",
     "waitress",
+    "webauthn",
     "zxcvbn",
 }
 """Each costs a cold start a part of a second, and is needed by some requests only."""
@@ -106,6 +107,8 @@ def test_a_first_quote_pays_for_no_store_and_no_client_and_needs_none(tmp_path: 
 USE_CASES = [
     "registration",
     "sessions",
+    "passkeys",
+    "passkey_login",
     "profiles",
     "documents",
     "verification",

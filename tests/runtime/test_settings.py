@@ -20,8 +20,16 @@ COMPLETE: Mapping[str, str] = {
     "PINJAM_IDENTITY_URL": "https://identity.example",
     "PINJAM_TOKEN_URL": "https://token.example",
     "PINJAM_JWKS_URL": "https://jwks.example",
+    "PINJAM_IAM_URL": "https://iam.example",
+    "PINJAM_SIGNING_ACCOUNT": "pinjam@pinjam-test.iam.gserviceaccount.com",
     "PINJAM_IDENTITY_API_KEY": "api-key",
     "PINJAM_IDENTITY_ADMIN_TOKEN": "admin",
+    "PINJAM_WEBAUTHN_RP_ID": "pinjam.example",
+    "PINJAM_WEBAUTHN_ORIGINS": "https://app.example",
+    "PINJAM_ANDROID_PACKAGE": "example.app",
+    "PINJAM_ANDROID_FINGERPRINTS": "AB:" * 31 + "CD",
+    "PINJAM_APPLE_TEAM_ID": "TEAM",
+    "PINJAM_APPLE_BUNDLE_ID": "example.app.ios",
     "PINJAM_EKYC_URL": "https://ekyc.example",
     "PINJAM_EKYC_APP_ID": "app",
     "PINJAM_EKYC_API_KEY": "key",
@@ -66,8 +74,13 @@ COMPLETE: Mapping[str, str] = {
 }
 
 GROUPS: Mapping[str, Callable[[Settings], object]] = {
-    "PINJAM_IDENTITY_URL PINJAM_TOKEN_URL PINJAM_JWKS_URL PINJAM_IDENTITY_API_KEY PINJAM_IDENTITY_ADMIN_TOKEN": (
-        lambda settings: settings.identity
+    (
+        "PINJAM_IDENTITY_URL PINJAM_TOKEN_URL PINJAM_JWKS_URL PINJAM_IAM_URL PINJAM_SIGNING_ACCOUNT"
+        " PINJAM_IDENTITY_API_KEY PINJAM_IDENTITY_ADMIN_TOKEN"
+    ): lambda settings: settings.identity,
+    "PINJAM_WEBAUTHN_RP_ID PINJAM_WEBAUTHN_ORIGINS": lambda settings: settings.webauthn,
+    "PINJAM_ANDROID_PACKAGE PINJAM_ANDROID_FINGERPRINTS PINJAM_APPLE_TEAM_ID PINJAM_APPLE_BUNDLE_ID": (
+        lambda settings: settings.apps
     ),
     "PINJAM_EKYC_URL PINJAM_EKYC_APP_ID PINJAM_EKYC_API_KEY": lambda settings: settings.ekyc,
     "PINJAM_MIDTRANS_URL PINJAM_MIDTRANS_SERVER_KEY": lambda settings: settings.midtrans,
@@ -99,6 +112,7 @@ GROUPS: Mapping[str, Callable[[Settings], object]] = {
     "PINJAM_REDIS_URL": lambda settings: settings.redis_url,
     "PINJAM_LIMITS": lambda settings: settings.limits,
 }
+LISTS = ("PINJAM_WEBAUTHN_ORIGINS", "PINJAM_ANDROID_FINGERPRINTS")
 EACH = [(name, get) for names, get in GROUPS.items() for name in names.split()]
 
 
@@ -112,7 +126,8 @@ def test_a_group_reads_its_own_variables(names: str, get: Callable[[Settings], o
     if len(names.split()) > 1:
         given = [getattr(group, field.name) for field in fields(group)]  # type: ignore[arg-type]  # a dataclass
         expected = [COMPLETE[name] for name in names.split()]
-        known = {"587": 587, "true": True, "/objects": Path("/objects"), "c2VjcmV0": b"secret"}
+        lists = {COMPLETE[name]: (COMPLETE[name],) for name in LISTS}
+        known = {**lists, "587": 587, "true": True, "/objects": Path("/objects"), "c2VjcmV0": b"secret"}
         assert given == [known.get(value, value) for value in expected]
     else:
         assert group in (COMPLETE[names], bytes(32))
@@ -155,6 +170,30 @@ def test_a_flag_is_true_or_false(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^PINJAM_SMTP_STARTTLS is .* must be true or false"):
         _ = without(PINJAM_SMTP_STARTTLS=value).smtp
     assert without(PINJAM_SMTP_STARTTLS="false").smtp.starttls is False
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://app.example",
+        "https://app.example/",
+        "https://a.example,",
+        "http://localhost.evil",
+        "android:apk-key-hash:short",
+        "*",
+    ],
+)
+def test_an_origin_is_a_site_under_tls_or_an_app(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PINJAM_WEBAUTHN_ORIGINS holds"):
+        _ = without(PINJAM_WEBAUTHN_ORIGINS=value).webauthn
+    good = ("https://app.example", "http://localhost:8080", "android:apk-key-hash:" + "a" * 43)
+    assert without(PINJAM_WEBAUTHN_ORIGINS=" , ".join(good)).webauthn.origins == good
+
+
+@pytest.mark.parametrize("value", ["abcd", "AB" * 32, ("ab:" * 32)[:-1], "AB:" * 30 + "CD"])
+def test_a_fingerprint_is_32_bytes_in_hex_with_colons(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PINJAM_ANDROID_FINGERPRINTS holds"):
+        _ = without(PINJAM_ANDROID_FINGERPRINTS=value).apps
 
 
 @pytest.mark.parametrize("value", ["not base64!", "abc", "=", "ü"])

@@ -28,6 +28,7 @@ PROBLEM_ARGUMENT = {
     "StateForbids": 0,
     "TooMany": 1,
     "Denied": 0,
+    "CeremonyRefused": 0,
 }
 """At which place each of these takes the code."""
 

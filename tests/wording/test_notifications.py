@@ -140,6 +140,7 @@ def test_there_is_a_kind_for_whatever_can_be_told() -> None:
         "security-new-device",
         "security-password-changed",
         "security-new-passkey",
+        "security-passkey-blocked",
         *(f"instalment-{name}" for _, name in MILESTONES),
     }
     assert told == set(KINDS)

@@ -1,10 +1,11 @@
 """The settings of a running local system: one value for both sides of each connection."""
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from pinjam.local.identity import JWKS_PATH
+from pinjam.local.identity import JWKS_PATH, service_account
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
 
@@ -18,6 +19,9 @@ OPERATIONS = "operations@pinjam.example"
 _WHATSAPP_PHONE_NUMBER_ID = "100000000000001"
 _TWILIO_ACCOUNT_SID = f"AC{1:032x}"
 _TWILIO_SENDER = "PINJAM"
+_FINGERPRINT = hashlib.sha256(b"the certificate of an app that is not there").digest()
+_APK_KEY_HASH = base64.urlsafe_b64encode(_FINGERPRINT).rstrip(b"=").decode()
+"""Android names an app by its certificate's fingerprint, here in base64url and in `assetlinks.json` in hex."""
 
 
 def credentials(secrets: Mapping[str, str]) -> Credentials:
@@ -86,6 +90,8 @@ def environment(
         "PINJAM_IDENTITY_URL": identity_url,
         "PINJAM_TOKEN_URL": identity_url,
         "PINJAM_JWKS_URL": identity_url + JWKS_PATH,
+        "PINJAM_IAM_URL": identity_url,
+        "PINJAM_SIGNING_ACCOUNT": service_account(PROJECT),
         "PINJAM_IDENTITY_API_KEY": secrets["identity_api_key"],
         "PINJAM_IDENTITY_ADMIN_TOKEN": secrets["identity_admin_token"],
         "PINJAM_OPERATIONS_EMAIL": OPERATIONS,
@@ -102,7 +108,20 @@ def environment(
         # Everybody comes from the same address here.
         "PINJAM_LIMITS": "relaxed",
         "PINJAM_TRUSTED_HOPS": "1",
+        **_apps(url.rpartition(":")[2]),
         **_providers(sandbox, secrets),
+    }
+
+
+def _apps(port: str) -> dict[str, str]:
+    """Who may ask for passkeys. Browsers let `localhost` do so without TLS, and no address."""
+    return {
+        "PINJAM_WEBAUTHN_RP_ID": "localhost",
+        "PINJAM_WEBAUTHN_ORIGINS": f"http://localhost:{port},android:apk-key-hash:{_APK_KEY_HASH}",
+        "PINJAM_ANDROID_PACKAGE": "example.pinjam.app",
+        "PINJAM_ANDROID_FINGERPRINTS": _FINGERPRINT.hex(":").upper(),
+        "PINJAM_APPLE_TEAM_ID": "PINJAM0000",
+        "PINJAM_APPLE_BUNDLE_ID": "example.pinjam.app",
     }
 
 

@@ -4,123 +4,42 @@ Same paths, bodies, tokens and error codes as Firebase Auth, so that the adapter
 one that talks to Firebase. Time is real time: a moved business date must not end anybody's session.
 """
 
-import hashlib
 import hmac
 import json
-import os
 import re
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 from wsgiref.types import WSGIApplication
 
-import jwt
 from argon2 import PasswordHasher
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from flask import Flask, Response, jsonify, request
 from psycopg_pool import ConnectionPool
 from werkzeug.exceptions import HTTPException
 
 from pinjam.local.identity_accounts import Account, IdentityAccounts, IdentityError, Session, owasp_hasher
+from pinjam.local.identity_tokens import ID_TOKEN_LIFE_S, ServiceAccount, SigningKey, TokenIssuer
 
-ID_TOKEN_LIFE_S = 3600
 JWKS_PATH = "/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
 MIN_PASSWORD = 6
 _Call: TypeAlias = Callable[[Mapping[str, object]], dict[str, object]]
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
-class SigningKey:
-    """The RSA key of ID tokens, kept in a file so that tokens outlive a restart."""
-
-    def __init__(self, path: Path) -> None:
-        if not path.exists():
-            _write_new_key(path)
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise TypeError(f"{path} does not hold an RSA key")
-        self._key = key
-        numbers = key.public_key().public_numbers()
-        modulus = numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")
-        exponent = numbers.e.to_bytes((numbers.e.bit_length() + 7) // 8, "big")
-        self.kid = hashlib.sha256(modulus).hexdigest()[:40]
-        self.jwks = {
-            "keys": [
-                {
-                    "kty": "RSA",
-                    "alg": "RS256",
-                    "use": "sig",
-                    "kid": self.kid,
-                    "n": _unpadded(modulus),
-                    "e": _unpadded(exponent),
-                }
-            ]
-        }
-
-    def sign(self, claims: Mapping[str, object]) -> str:
-        """A compact RS256 JWT of these claims."""
-        return jwt.encode(dict(claims), self._key, algorithm="RS256", headers={"kid": self.kid})
-
-
-class TokenIssuer:
-    """Makes and reads this project's ID tokens."""
-
-    def __init__(self, key: SigningKey, *, project: str, clock: Callable[[], float]) -> None:
-        self._key = key
-        self._project = project
-        self._clock = clock
-        self._public = jwt.PyJWK(key.jwks["keys"][0])
-
-    def id_token(self, session: Session) -> str:
-        """An ID token as Firebase makes it after a sign-in by password."""
-        now = int(self._clock())
-        account = session.account
-        return self._key.sign(
-            {
-                "iss": f"https://securetoken.google.com/{self._project}",
-                "aud": self._project,
-                "auth_time": session.auth_time,
-                "user_id": account.local_id,
-                "sub": account.local_id,
-                "iat": now,
-                "exp": now + ID_TOKEN_LIFE_S,
-                "email": account.email,
-                "email_verified": account.email_verified,
-                "firebase": {"identities": {"email": [account.email]}, "sign_in_provider": "password"},
-            }
-        )
-
-    def subject(self, id_token: str) -> tuple[str, int]:
-        """The account's id and the second of issue. INVALID_ID_TOKEN or TOKEN_EXPIRED otherwise."""
-        try:
-            claims = jwt.decode(
-                id_token,
-                self._public,
-                algorithms=["RS256"],
-                audience=self._project,
-                options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
-            )
-        except jwt.InvalidTokenError as error:
-            raise IdentityError("INVALID_ID_TOKEN") from error
-        if self._clock() >= claims["exp"]:
-            raise IdentityError("TOKEN_EXPIRED")
-        return str(claims["sub"]), int(claims["iat"])
-
-
 class _Calls:
     """The protocol's calls: JSON in, JSON out."""
 
-    def __init__(self, accounts: IdentityAccounts, tokens: TokenIssuer) -> None:
+    def __init__(self, accounts: IdentityAccounts, tokens: TokenIssuer, service: ServiceAccount) -> None:
         self._accounts = accounts
         self._tokens = tokens
+        self._service = service
 
     def own(self) -> Mapping[str, _Call]:
         """By path, what any holder of the API key may call."""
         return {
             "/v1/accounts:signInWithPassword": self.sign_in,
+            "/v1/accounts:signInWithCustomToken": self.sign_in_by_token,
             "/v1/accounts:lookup": self.lookup_own,
             "/v1/accounts:update": self.update_own,
             "/v1/accounts:delete": self.delete_own,
@@ -157,6 +76,22 @@ class _Calls:
             "registered": True,
             **self._session(session),
         }
+
+    def sign_in_by_token(self, body: Mapping[str, object]) -> dict[str, object]:
+        """Unlike Firebase, this makes no account for a uid that has none."""
+        uid, claims = self._service.custom_token(_text(body, "token", "MISSING_CUSTOM_TOKEN"))
+        account = self._accounts.find(local_id=uid)
+        if account is None:
+            raise IdentityError("USER_NOT_FOUND")
+        if account.disabled:
+            raise IdentityError("USER_DISABLED")
+        session = self._accounts.open_session(account, provider="custom", claims=claims)
+        return {"kind": "identitytoolkit#VerifyCustomTokenResponse", "isNewUser": False, **self._session(session)}
+
+    def sign_jwt(self, body: Mapping[str, object]) -> dict[str, object]:
+        """The one call of the IAM Credentials API that is needed: a service account signs."""
+        key_id, signed = self._service.sign(_text(body, "payload", "INVALID_ARGUMENT"))
+        return {"keyId": key_id, "signedJwt": signed}
 
     def lookup_own(self, body: Mapping[str, object]) -> dict[str, object]:
         return {"kind": "identitytoolkit#GetAccountInfoResponse", "users": [_shown(self._own(body))]}
@@ -250,6 +185,11 @@ class _Calls:
         )
 
 
+def service_account(project: str) -> str:
+    """The e-mail address of the service account in whose name custom tokens are signed."""
+    return f"pinjam@{project}.iam.gserviceaccount.com"
+
+
 def create_identity(
     pool: ConnectionPool,
     *,
@@ -260,10 +200,14 @@ def create_identity(
     clock: Callable[[], float] = time.time,
     hasher: PasswordHasher | None = None,
 ) -> WSGIApplication:
-    """The identity server. `clock` gives seconds since 1970; the hasher is OWASP's argon2id unless given."""
+    """The identity server, with the service account's key beside `key_file`.
+
+    `clock` gives seconds since 1970; the hasher is OWASP's argon2id unless given.
+    """
     key = SigningKey(key_file)
     accounts = IdentityAccounts(pool, hasher=hasher or owasp_hasher(), clock=clock)
-    calls = _Calls(accounts, TokenIssuer(key, project=project, clock=clock))
+    service = ServiceAccount(key_file.with_name("service-key.pem"), email=service_account(project), clock=clock)
+    calls = _Calls(accounts, TokenIssuer(key, project=project, clock=clock), service)
     app = Flask("identity")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
 
@@ -275,10 +219,10 @@ def create_identity(
 
         return view
 
-    def as_admin(call: _Call) -> Callable[[str], Response]:
+    def as_admin(call: _Call, allowed: str) -> Callable[[str], Response]:
         def view(named: str) -> Response:
             sent = request.headers.get("Authorization", "")
-            if named != project or not hmac.compare_digest(sent.encode(), f"Bearer {admin_token}".encode()):
+            if named != allowed or not hmac.compare_digest(sent.encode(), f"Bearer {admin_token}".encode()):
                 raise IdentityError("INSUFFICIENT_PERMISSION")
             return jsonify(call(_body()))
 
@@ -287,7 +231,13 @@ def create_identity(
     for path, call in calls.own().items():
         app.add_url_rule(path, endpoint=path, view_func=with_key(call), methods=["POST"])
     for path, call in calls.managing().items():
-        app.add_url_rule(path, endpoint=path, view_func=as_admin(call), methods=["POST"])
+        app.add_url_rule(path, endpoint=path, view_func=as_admin(call, project), methods=["POST"])
+    app.add_url_rule(
+        "/v1/projects/-/serviceAccounts/<named>:signJwt",
+        endpoint="sign_jwt",
+        view_func=as_admin(calls.sign_jwt, service.email),
+        methods=["POST"],
+    )
     app.add_url_rule(JWKS_PATH, endpoint="jwks", view_func=lambda: _jwks(key))
     app.register_error_handler(IdentityError, _refused)
     app.register_error_handler(HTTPException, _not_found)
@@ -363,18 +313,3 @@ def _shown(account: Account) -> dict[str, object]:
         "validSince": str(account.valid_since),
         "createdAt": str(account.created_at * 1000),
     }
-
-
-def _write_new_key(path: Path) -> None:
-    """Write a key under another name first, so that a crash leaves a whole key or none."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-    draft.replace(path)
-
-
-def _unpadded(value: bytes) -> str:
-    return urlsafe_b64encode(value).rstrip(b"=").decode()

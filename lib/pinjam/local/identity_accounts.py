@@ -1,9 +1,11 @@
 """Accounts of the local identity server: password hashes, refresh tokens and failed attempts, in PostgreSQL."""
 
 import hashlib
+import json
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -33,6 +35,8 @@ CREATE TABLE IF NOT EXISTS local_identity.refresh_tokens (
     auth_time bigint NOT NULL,
     revoked boolean NOT NULL DEFAULT false
 );
+ALTER TABLE local_identity.refresh_tokens ADD COLUMN IF NOT EXISTS provider text NOT NULL DEFAULT 'password';
+ALTER TABLE local_identity.refresh_tokens ADD COLUMN IF NOT EXISTS claims jsonb NOT NULL DEFAULT '{}';
 CREATE INDEX IF NOT EXISTS refresh_tokens_by_account ON local_identity.refresh_tokens (local_id);
 CREATE TABLE IF NOT EXISTS local_identity.failures (
     email_hash text PRIMARY KEY,
@@ -41,6 +45,9 @@ CREATE TABLE IF NOT EXISTS local_identity.failures (
     locked_until double precision
 );
 """
+
+
+Provider: TypeAlias = Literal["password", "custom"]
 
 
 class IdentityError(Exception):
@@ -66,11 +73,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A running session and its refresh token; `auth_time` in seconds since 1970."""
+    """A running session and its refresh token; `auth_time` in seconds since 1970.
+
+    `provider` is how it began; `claims` are those of the custom token that it began with.
+    """
 
     account: Account
     refresh_token: str
     auth_time: int
+    provider: Provider = "password"
+    claims: Mapping[str, object] = field(default_factory=dict)
 
 
 def owasp_hasher() -> PasswordHasher:
@@ -132,13 +144,28 @@ class IdentityAccounts:
             raise IdentityError("USER_DISABLED")
         return self.open_session(account)
 
-    def open_session(self, account: Account) -> Session:
+    def open_session(
+        self, account: Account, *, provider: Provider = "password", claims: Mapping[str, object] | None = None
+    ) -> Session:
         """A new session for an account that has proven itself."""
-        session = Session(account=account, refresh_token=secrets.token_urlsafe(48), auth_time=int(self._clock()))
+        session = Session(
+            account=account,
+            refresh_token=secrets.token_urlsafe(48),
+            auth_time=int(self._clock()),
+            provider=provider,
+            claims=claims or {},
+        )
         with self._pool.connection() as connection:
             connection.execute(
-                "INSERT INTO local_identity.refresh_tokens (token_hash, local_id, auth_time) VALUES (%s, %s, %s)",
-                (_digest(session.refresh_token), account.local_id, session.auth_time),
+                "INSERT INTO local_identity.refresh_tokens (token_hash, local_id, auth_time, provider, claims)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                (
+                    _digest(session.refresh_token),
+                    account.local_id,
+                    session.auth_time,
+                    provider,
+                    json.dumps(session.claims),
+                ),
             )
         return session
 
@@ -146,12 +173,13 @@ class IdentityAccounts:
         """The session of a refresh token. INVALID_REFRESH_TOKEN, TOKEN_EXPIRED or USER_DISABLED otherwise."""
         with self._pool.connection() as connection:
             row = connection.execute(
-                "SELECT local_id, auth_time, revoked FROM local_identity.refresh_tokens WHERE token_hash = %s",
+                "SELECT local_id, auth_time, revoked, provider, claims FROM local_identity.refresh_tokens"
+                " WHERE token_hash = %s",
                 (_digest(refresh_token),),
             ).fetchone()
             if row is None:
                 raise IdentityError("INVALID_REFRESH_TOKEN")
-            local_id, auth_time, revoked = row
+            local_id, auth_time, revoked, provider, claims = row
             account = _select(connection, "local_id", local_id)
         if revoked:
             raise IdentityError("TOKEN_EXPIRED")
@@ -159,7 +187,9 @@ class IdentityAccounts:
             raise IdentityError("USER_NOT_FOUND")
         if account.disabled:
             raise IdentityError("USER_DISABLED")
-        return Session(account=account, refresh_token=refresh_token, auth_time=auth_time)
+        return Session(
+            account=account, refresh_token=refresh_token, auth_time=auth_time, provider=provider, claims=claims
+        )
 
     def find(self, *, local_id: str | None = None, email: str | None = None) -> Account | None:
         """The account with this id, or else with this address."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pinjam.domain.policy import Policies
     from pinjam.services.alerting import Alerting
     from pinjam.services.books import Books
+    from pinjam.services.ceremonies import Ceremonies
+    from pinjam.services.challenges import Challenges
     from pinjam.services.collecting import Collecting
     from pinjam.services.contracts import Contracts
     from pinjam.services.deciding import Deciding
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from pinjam.services.lending import Lending
     from pinjam.services.limits import Limits
     from pinjam.services.notifying import Notifying
+    from pinjam.services.passkey_login import PasskeyLogin
+    from pinjam.services.passkeys import Passkeys
     from pinjam.services.paying_out import PayingOut
     from pinjam.services.payout_desk import PayoutDesk
     from pinjam.services.ports import (
@@ -128,6 +132,8 @@ class App:
             project=self.settings.project,
             identity_url=identity.url,
             token_url=identity.token_url,
+            iam_url=identity.iam_url,
+            signer=identity.signer,
             api_key=identity.api_key,
             admin_token=lambda: identity.admin_token,
         )
@@ -138,6 +144,14 @@ class App:
         from pinjam.adapters.firebase_auth import FirebaseTokenVerifier
 
         return FirebaseTokenVerifier(project=self.settings.project, jwks_url=self.settings.identity.jwks_url)
+
+    @cached_property
+    def ceremonies(self) -> "Ceremonies":
+        """WebAuthn."""
+        from pinjam.adapters.webauthn_ceremonies import WebAuthnCeremonies
+
+        webauthn = self.settings.webauthn
+        return WebAuthnCeremonies(rp_id=webauthn.rp_id, origins=webauthn.origins)
 
     @cached_property
     def publisher(self) -> "Publisher":
@@ -337,6 +351,36 @@ class App:
         from pinjam.services.sessions import Sessions
 
         return Sessions(self.store, self.accounts, self.limits)
+
+    @cached_property
+    def challenges(self) -> "Challenges":
+        """What passkeys sign."""
+        from pinjam.services.challenges import Challenges
+
+        return Challenges(self.store, self.clock, self.ids, self.recorder, os.urandom)
+
+    @cached_property
+    def passkeys(self) -> "Passkeys":
+        """Passkeys, enrolled and removed."""
+        from pinjam.services.passkeys import Passkeys
+
+        return Passkeys(self.store, self.ceremonies, self.challenges, self.clock, self.ids, self.recorder, self.outbox)
+
+    @cached_property
+    def passkey_login(self) -> "PasskeyLogin":
+        """Login by passkey."""
+        from pinjam.services.passkey_login import PasskeyLogin
+
+        return PasskeyLogin(
+            self.store,
+            self.accounts,
+            self.ceremonies,
+            self.challenges,
+            self.vault,
+            self.clock,
+            self.recorder,
+            self.outbox,
+        )
 
     @cached_property
     def profiles(self) -> "Profiles":

@@ -2,11 +2,14 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
+
+from pinjam.runtime.passkey_settings import FINGERPRINT, ORIGIN, Apps, WebAuthn
 
 Profile = Literal["local", "emulators", "gcp"]
 
@@ -24,11 +27,13 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """Where accounts live and ID tokens come from."""
+    """Where accounts live and ID tokens come from; `signer` is the service account that signs custom tokens."""
 
     url: str
     token_url: str
     jwks_url: str
+    iam_url: str
+    signer: str
     api_key: str
     admin_token: str
 
@@ -243,8 +248,27 @@ class Settings:
             url=self._text("PINJAM_IDENTITY_URL"),
             token_url=self._text("PINJAM_TOKEN_URL"),
             jwks_url=self._text("PINJAM_JWKS_URL"),
+            iam_url=self._text("PINJAM_IAM_URL"),
+            signer=self._text("PINJAM_SIGNING_ACCOUNT"),
             api_key=self._text("PINJAM_IDENTITY_API_KEY"),
             admin_token=self._text("PINJAM_IDENTITY_ADMIN_TOKEN"),
+        )
+
+    @cached_property
+    def webauthn(self) -> WebAuthn:
+        """Who may ask for passkeys."""
+        return WebAuthn(
+            rp_id=self._text("PINJAM_WEBAUTHN_RP_ID"), origins=self._listed("PINJAM_WEBAUTHN_ORIGINS", ORIGIN)
+        )
+
+    @cached_property
+    def apps(self) -> Apps:
+        """The mobile apps."""
+        return Apps(
+            android_package=self._text("PINJAM_ANDROID_PACKAGE"),
+            android_fingerprints=self._listed("PINJAM_ANDROID_FINGERPRINTS", FINGERPRINT),
+            apple_team_id=self._text("PINJAM_APPLE_TEAM_ID"),
+            apple_bundle_id=self._text("PINJAM_APPLE_BUNDLE_ID"),
         )
 
     @cached_property
@@ -348,6 +372,14 @@ class Settings:
         if text not in (first, *others):
             raise SettingsError(f"{name} is {text!r}; it must be one of {', '.join((first, *others))}")
         return text
+
+    def _listed(self, name: str, kind: re.Pattern[str]) -> tuple[str, ...]:
+        """The parts of a comma-separated list, each of which is of a kind."""
+        parts = tuple(part.strip() for part in self._text(name).split(","))
+        for part in parts:
+            if not kind.fullmatch(part):
+                raise SettingsError(f"{name} holds {part!r}, which is not {kind.pattern}")
+        return parts
 
     def _number(self, name: str) -> int:
         text = self._text(name)

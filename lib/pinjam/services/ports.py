@@ -121,6 +121,13 @@ class Accounts(Protocol):
         """
         ...
 
+    def sign_in_as(self, uid: str, *, claims: Mapping[str, str]) -> Tokens:
+        """Sign in somebody who has proven to us who they are; the session's ID tokens carry the claims.
+
+        WrongCredentials for an account that may not sign in.
+        """
+        ...
+
     def refresh(self, refresh_token: str) -> Tokens:
         """A new ID token. WrongCredentials if the token is unknown, used up or revoked."""
         ...

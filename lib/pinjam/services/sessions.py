@@ -10,7 +10,7 @@ from pinjam.services.borrowers import Borrower, gather
 from pinjam.services.errors import TooMany, Unauthenticated
 from pinjam.services.limits import Limits
 from pinjam.services.ports import Accounts, Tokens, TooManyAttempts, WrongCredentials
-from pinjam.services.store import Find, Store
+from pinjam.services.store import Find, Reader, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Sessions:
         self.accounts.revoke(user_id)
 
     def _log_in(self, field: str, value: str, password: str) -> tuple[Borrower, Tokens]:
-        user = self._find(field, value)
+        user = self.store.read(lambda tx: find_user(tx, field, value))
         try:
             tokens = self.accounts.sign_in(email=user.email if user else _stand_in(value), password=password)
         except WrongCredentials:
@@ -53,11 +53,13 @@ class Sessions:
             raise Unauthenticated
         return self.store.read(lambda tx: gather(tx, user.id)), tokens
 
-    def _find(self, field: str, value: str) -> User | None:
-        if "\0" in value:
-            return None  # No store keeps one, nor takes it in a question.
-        page = self.store.read(lambda tx: tx.find(Find(kind=User, where={field: value}, limit=1)))
-        return page.items[0] if page.items else None
+
+def find_user(tx: Reader, field: str, value: str) -> User | None:
+    """Whose this e-mail address or phone number is, in its one spelling; None if nobody's."""
+    if "\0" in value:
+        return None  # No store keeps one, nor takes it in a question.
+    page = tx.find(Find(kind=User, where={field: value}, limit=1))
+    return page.items[0] if page.items else None
 
 
 def identify(identifier: str) -> tuple[Literal["email", "phone"], str]:
