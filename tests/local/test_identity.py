@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,6 +194,113 @@ def test_a_refresh_gives_a_token_of_the_same_sign_in(identity: Identity) -> None
     claims = jwt.decode(again["id_token"], options={"verify_signature": False})
     assert (claims["auth_time"], claims["iat"]) == (1_800_000_000, 1_800_001_800)
     assert (again["user_id"], again["expires_in"], again["token_type"]) == ("usr_1", "3600", "Bearer")
+
+
+SIGNER = f"pinjam@{PROJECT}.iam.gserviceaccount.com"
+SIGN_JWT = f"/v1/projects/-/serviceAccounts/{SIGNER}:signJwt"
+CUSTOM: dict[str, object] = {
+    "iss": SIGNER,
+    "sub": SIGNER,
+    "aud": "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit",
+    "iat": 1_800_000_000,
+    "exp": 1_800_000_300,
+    "uid": "usr_1",
+    "claims": {"passkey": "psk_1"},
+}
+
+
+def sign(identity: Identity, payload: object) -> httpx.Response:
+    return identity.client.post(SIGN_JWT, headers=ADMIN, json={"payload": payload})
+
+
+def custom(identity: Identity, **changes: object) -> str:
+    """A custom token; a change to None leaves the claim out."""
+    claims = {name: value for name, value in {**CUSTOM, **changes}.items() if value is not None}
+    return str(sign(identity, json.dumps(claims)).json()["signedJwt"])
+
+
+def test_a_custom_token_signs_in_as_firebase_does(identity: Identity) -> None:
+    answer = identity.call("signInWithCustomToken", token=custom(identity), returnSecureToken=True).json()
+    assert (answer["kind"], answer["isNewUser"], answer["expiresIn"]) == (
+        "identitytoolkit#VerifyCustomTokenResponse",
+        False,
+        "3600",
+    )
+    refreshed = identity.refresh(answer["refreshToken"]).json()["id_token"]
+    for token in (answer["idToken"], refreshed):
+        claims = jwt.decode(token, options={"verify_signature": False})
+        assert (claims["sub"], claims["passkey"]) == ("usr_1", "psk_1")
+        assert claims["firebase"]["sign_in_provider"] == "custom"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": PROJECT},
+        {"aud": None},
+        {"iss": "another@example.com"},
+        {"sub": "another@example.com"},
+        {"exp": 1_800_003_601},
+        {"exp": 1_800_000_000},
+        {"exp": "1800000300"},
+        {"exp": None},
+        {"iat": 1_800_000_061, "exp": 1_800_000_300},
+        {"iat": None},
+        {"uid": ""},
+        {"uid": 7},
+        {"uid": "u" * 129},
+        {"uid": None},
+        {"claims": []},
+        {"claims": {"amr": "pwd"}},
+        {"claims": {"firebase": {}}},
+        {"claims": {"long": "x" * 1000}},
+    ],
+    ids=str,
+)
+def test_a_custom_token_with_one_wrong_claim_is_refused(identity: Identity, changes: dict[str, object]) -> None:
+    refused = identity.call("signInWithCustomToken", token=custom(identity, **changes))
+    assert code(refused).startswith("INVALID_CUSTOM_TOKEN : ")
+    latest = custom(identity, exp=1_800_003_600, iat=1_800_000_000, claims=None)
+    assert identity.call("signInWithCustomToken", token=latest).status_code == 200
+
+
+def test_a_custom_token_of_another_key_is_refused(identity: Identity, key_file: Path) -> None:
+    forged = [
+        SigningKey(key_file).sign(CUSTOM),
+        jwt.encode(CUSTOM, "s" * 64, algorithm="HS256"),
+        jwt.encode(CUSTOM, "", algorithm="none"),
+        custom(identity)[:-4] + "AAAA",
+        identity.sign_in().json()["idToken"],
+        "nonsense",
+        "é.x.y",
+    ]
+    for token in forged:
+        assert code(identity.call("signInWithCustomToken", token=token)).startswith("INVALID_CUSTOM_TOKEN")
+    assert code(identity.call("signInWithCustomToken")) == "MISSING_CUSTOM_TOKEN"
+    assert code(identity.call("lookup", idToken=custom(identity))) == "INVALID_ID_TOKEN"
+
+
+def test_a_custom_token_for_nobody_or_for_a_disabled_account_is_refused(identity: Identity) -> None:
+    assert code(identity.call("signInWithCustomToken", token=custom(identity, uid="usr_9"))) == "USER_NOT_FOUND"
+    identity.admin(":update", localId="usr_1", disableUser=True)
+    assert code(identity.call("signInWithCustomToken", token=custom(identity))) == "USER_DISABLED"
+
+
+def test_only_the_admin_has_the_service_account_sign(identity: Identity) -> None:
+    body = {"payload": json.dumps(CUSTOM)}
+    assert identity.client.post(SIGN_JWT, json=body).status_code == 403
+    other = SIGN_JWT.replace("pinjam@", "other@")
+    assert identity.client.post(other, headers=ADMIN, json=body).status_code == 403
+    for payload in ("[]", "{", 3, None):
+        assert code(sign(identity, payload)) == "INVALID_ARGUMENT"
+
+
+def test_the_service_accounts_key_outlives_a_restart_and_is_no_key_of_id_tokens(identity: Identity) -> None:
+    token = custom(identity)
+    identity.stop()
+    identity.start()
+    assert identity.call("signInWithCustomToken", token=token).status_code == 200
+    assert jwt.get_unverified_header(token)["kid"] not in str(identity.client.get(JWKS_PATH).json())
 
 
 def test_a_made_up_refresh_token_is_refused(identity: Identity) -> None:
