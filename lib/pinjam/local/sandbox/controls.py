@@ -21,6 +21,7 @@ from pinjam.local.sandbox.inbox_page import inbox_page
 from pinjam.local.sandbox.iris import notice
 from pinjam.local.sandbox.midtrans import notification
 from pinjam.local.sandbox.orders import CannotMove, NoSuchOrder, Orders, SandboxOrder
+from pinjam.local.sandbox.passkey_page import passkey_page, passkey_script
 from pinjam.local.sandbox.payouts import CannotEnd, NoSuchPayout, Payouts
 
 NO_ANSWER = 0
@@ -98,7 +99,7 @@ def controls(world: World) -> WSGIApplication:
     app = Flask("sandbox")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     calls = _Controls(world)
-    for path, method, view in (
+    views: tuple[tuple[str, str, Callable[..., Response]], ...] = (
         ("/sandbox/inbox", "GET", calls.inbox),
         ("/sandbox/payments/<payment_id>/pay", "POST", calls.pay),
         ("/sandbox/payouts/<payout_id>/end", "POST", calls.end_payout),
@@ -108,7 +109,10 @@ def controls(world: World) -> WSGIApplication:
         ("/sandbox/clock", "POST", calls.move_clock),
         ("/sandbox/sweep", "POST", calls.sweep),
         ("/sandbox/objects/<path:key>", "GET", calls.object),
-    ):
+        ("/sandbox/passkey", "GET", passkey_page),
+        ("/sandbox/passkey.js", "GET", passkey_script),
+    )
+    for path, method, view in views:
         app.add_url_rule(path, endpoint=view.__name__, view_func=view, methods=[method])
     app.register_error_handler(HTTPException, lambda error: _error(error.code or 500, error.name))
     app.register_error_handler(_Invalid, lambda error: _error(422, str(error), field=error.field))
