@@ -13,6 +13,9 @@ from pinjam.services.borrowers import Borrower
 from pinjam.services.errors import Denied, Unauthenticated
 from pinjam.services.ports import Tokens
 
+ADDRESS = "203.0.113.7"
+"""Where everybody calls from."""
+
 
 def creation(world: World, user_id: str) -> Json:
     return EnrollOptions.of(world.app.passkeys.begin(user_id), world.app).model_dump(mode="json")
@@ -39,7 +42,10 @@ def enroll(world: World, user_id: str, device: Authenticator, **how: Any) -> Pas
 
 def answer(world: World, begun: Json, credential: Json) -> tuple[Borrower, Tokens]:
     return world.app.passkey_login.login(
-        challenge_id=begun["challenge_id"], credential=credential, actor=world.actor("anonymous")
+        challenge_id=begun["challenge_id"],
+        credential=credential,
+        address=ADDRESS,
+        actor=world.actor("anonymous"),
     )
 
 

@@ -62,6 +62,10 @@ SETTINGS = {
     "PINJAM_OPERATIONS_EMAIL": OPERATIONS,
     "PINJAM_WEBAUTHN_RP_ID": "pinjam.example",
     "PINJAM_WEBAUTHN_ORIGINS": f"https://app.example,android:apk-key-hash:{'a' * 43}",
+    "PINJAM_ANDROID_PACKAGE": "example.app",
+    "PINJAM_ANDROID_FINGERPRINTS": ",".join([":".join(["AB"] * 32)] * 2),
+    "PINJAM_APPLE_TEAM_ID": "TEAM000000",
+    "PINJAM_APPLE_BUNDLE_ID": "example.app.ios",
 }
 
 

@@ -51,7 +51,9 @@ def log_out(call: Call[None, None]) -> Answer:
     return Answer(204)
 
 
-@api.route("POST", "/api/auth/biometric/enroll/options", answer=EnrollOptions, problems=(404, 409))
+@api.route(
+    "POST", "/api/auth/biometric/enroll/options", answer=EnrollOptions, problems=(404, 409, 429), limit="passkey"
+)
 def enroll_options(call: Call[None, None]) -> Answer:
     """Get a challenge for a new passkey."""
     return Answer(200, EnrollOptions.of(call.app.passkeys.begin(call.user_id), call.app))
@@ -63,7 +65,8 @@ def enroll_options(call: Call[None, None]) -> Answer:
     status=201,
     body=EnrollRequest,
     answer=PasskeyEnrolled,
-    problems=(404, 409, 422),
+    problems=(404, 409, 422, 429),
+    limit="passkey",
 )
 def enroll(call: Call[EnrollRequest, None]) -> Answer:
     """Keep a new passkey; the borrower is told of it."""
@@ -97,7 +100,8 @@ def remove(call: Call[None, None]) -> Answer:
     body=PasskeyLoginOptionsRequest,
     answer=PasskeyLoginOptions,
     public=True,
-    problems=(422,),
+    problems=(422, 429),
+    limit="passkey",
 )
 def passkey_options(call: Call[PasskeyLoginOptionsRequest, None]) -> Answer:
     """Get a challenge for a login by passkey; an unknown identifier is answered like a known one."""
@@ -111,11 +115,15 @@ def passkey_options(call: Call[PasskeyLoginOptionsRequest, None]) -> Answer:
     answer=Authenticated,
     public=True,
     problems=(401, 422, 429),
+    limit="passkey",
 )
 def log_in_by_passkey(call: Call[PasskeyLoginRequest, None]) -> Answer:
     """Log in with a passkey's signature."""
     borrower, tokens = call.app.passkey_login.login(
-        challenge_id=call.body.challenge_id, credential=call.body.credential.plain, actor=call.actor
+        challenge_id=call.body.challenge_id,
+        credential=call.body.credential.plain,
+        address=call.address,
+        actor=call.actor,
     )
     user = UserShown.of(borrower, call.app, call.locale)
     return Answer(200, Authenticated(user=user, tokens=TokensShown.of(tokens)))

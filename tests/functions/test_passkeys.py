@@ -7,15 +7,8 @@ from tests.authenticator import Authenticator
 from tests.functions.conftest import Functions, Reply
 
 from pinjam.domain.user import User
-from pinjam.runtime import composition
 
 FINGERPRINT = ":".join(["AB"] * 32)
-APPS = {
-    "PINJAM_ANDROID_PACKAGE": "example.app",
-    "PINJAM_ANDROID_FINGERPRINTS": f"{FINGERPRINT}, {FINGERPRINT}",
-    "PINJAM_APPLE_TEAM_ID": "TEAM000000",
-    "PINJAM_APPLE_BUNDLE_ID": "example.app.ios",
-}
 
 
 @pytest.fixture
@@ -180,8 +173,6 @@ def test_an_unavailable_identity_service_is_503_after_the_passkey_was_good(funct
 
 
 def test_apps_are_told_which_of_them_share_our_passkeys(functions: Functions) -> None:
-    functions.world.app.settings = type(functions.world.app.settings)({**functions.world.app.settings.values, **APPS})
-    composition.install(functions.world.app)
     android = functions.call("login", "GET", "/.well-known/assetlinks.json")
     assert (android.status_code, android.content_type) == (200, "application/json")
     assert android.headers["Cache-Control"] == "public, max-age=3600"
@@ -198,3 +189,14 @@ def test_apps_are_told_which_of_them_share_our_passkeys(functions: Functions) ->
     apple = functions.call("login", "GET", "/.well-known/apple-app-site-association")
     assert (apple.status_code, apple.content_type) == (200, "application/json")
     assert apple.json == {"webcredentials": {"apps": ["TEAM000000.example.app.ios"]}}
+
+
+def test_asking_too_often_for_one_account_is_429_whoever_has_it(functions: Functions, siti: User) -> None:
+    phone = Authenticator()
+    enroll(functions, siti, phone)
+    for identifier in (siti.email, "nobody@example.com"):
+        answers = [call(functions, "POST", "login/options", {"identifier": identifier}) for _ in range(31)]
+        assert [one.status_code for one in answers] == [200] * 30 + [429]
+        assert int(answers[-1].headers["Retry-After"]) > 0
+    # Without an identifier the borrower still gets in.
+    assert log_in(functions, phone, {}).status_code == 200

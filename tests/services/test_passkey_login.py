@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from tests.authenticator import BE, BS, UP, UV, Authenticator, decoded, encoded
-from tests.ceremonies import answer, enroll, log_in, refused, request
+from tests.ceremonies import ADDRESS, answer, enroll, log_in, refused, request
 from tests.world import PASSWORD, START, World
 
 from pinjam.domain.user import User
-from pinjam.services.errors import Unauthenticated
+from pinjam.services.errors import TooMany, Unauthenticated
 
 ANDROID = "android:apk-key-hash:" + "a" * 43
 
@@ -181,7 +181,7 @@ def test_a_count_that_does_not_go_up_blocks_the_passkey_and_the_borrower_is_told
     phone.keys[0].count = 100
     assert refused(world, siti.id, lambda: log_in(world, phone)) == "passkey-blocked"
     assert request(world, siti.email)["public_key"]["allowCredentials"][0]["id"] != passkey.credential_id
-    assert world.app.sessions.login(identifier=siti.email, password=PASSWORD)
+    assert world.app.sessions.login(identifier=siti.email, password=PASSWORD, address=ADDRESS)
 
 
 def test_a_forged_count_blocks_nothing(world: World, siti: User, phone: Authenticator) -> None:
@@ -231,3 +231,13 @@ def test_a_refusal_of_nobody_we_know_leaves_no_record(world: World) -> None:
         with pytest.raises(Unauthenticated, match="passkey-refused"):
             answer(world, begun, stranger.get(begun["public_key"], key=stranger.keys[0]))
     assert world.trail("nobody") == world.trail("usr_none") == []
+
+
+def test_a_passkey_opens_what_wrong_passwords_have_locked(world: World, siti: User, phone: Authenticator) -> None:
+    enroll(world, siti.id, phone)
+    with_password = partial(world.app.sessions.login, identifier=siti.email, address=ADDRESS)
+    for kind in [Unauthenticated] * 5 + [TooMany]:
+        with pytest.raises(kind):
+            with_password(password="wrong")
+    log_in(world, phone)
+    assert with_password(password=PASSWORD)

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 from tests.authenticator import UP, UV, Authenticator, Json, decoded
-from tests.ceremonies import answer, creation, enroll, keep, log_in, refused, request
+from tests.ceremonies import ADDRESS, answer, creation, enroll, keep, log_in, refused, request
 from tests.world import PASSWORD, START, World
 
 from pinjam.domain.passkey import CHALLENGE_LIFE, MOST_PASSKEYS, Challenge, Passkey
@@ -28,7 +28,7 @@ def test_a_passkey_is_enrolled_and_logs_in_like_the_password(
     (kept,) = world.app.passkeys.list(siti.id)
     assert (kept.sign_count, kept.last_used_at) == (2, START + timedelta(seconds=60))
     assert world.actions(siti.id)[-2:] == ["passkey-enrolled", "passkey-login"]
-    assert world.app.sessions.login(identifier=siti.email, password=PASSWORD)
+    assert world.app.sessions.login(identifier=siti.email, password=PASSWORD, address=ADDRESS)
 
 
 def test_the_options_ask_for_a_verified_user_and_a_key_that_is_not_there_yet(
@@ -133,7 +133,7 @@ def test_a_removed_passkey_lets_nobody_in_and_the_password_still_does(
     assert world.app.passkeys.list(siti.id) == ()
     credential = phone.get(begun["public_key"])
     assert refused(world, siti.id, lambda: answer(world, begun, credential)) == "passkey-removed"
-    assert world.app.sessions.login(identifier=siti.email, password=PASSWORD)
+    assert world.app.sessions.login(identifier=siti.email, password=PASSWORD, address=ADDRESS)
     with pytest.raises(NotFound, match="passkey-not-found"):
         world.app.passkeys.remove(siti.id, passkey.id, actor=world.actor(siti.id))
     assert creation(world, siti.id)["public_key"]["excludeCredentials"] == []

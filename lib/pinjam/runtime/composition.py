@@ -376,6 +376,7 @@ class App:
             self.accounts,
             self.ceremonies,
             self.challenges,
+            self.limits,
             self.vault,
             self.clock,
             self.recorder,

@@ -14,6 +14,7 @@ from pinjam.services.borrowers import Borrower, gather
 from pinjam.services.ceremonies import Asserted, Ceremonies, CeremonyRefused, Credential, Presented
 from pinjam.services.challenges import Challenges
 from pinjam.services.errors import TooMany, Unauthenticated
+from pinjam.services.limits import Limits
 from pinjam.services.passkeys import passkeys_of
 from pinjam.services.ports import Accounts, Clock, Tokens, TooManyAttempts, Vault, WrongCredentials
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
@@ -46,18 +47,23 @@ class PasskeyLogin:
     accounts: Accounts
     ceremonies: Ceremonies
     challenges: Challenges
+    limits: Limits
     vault: Vault
     clock: Clock
     recorder: Recorder
     outbox: Outbox
 
     def begin(self, identifier: str | None) -> Invitation:
-        """A challenge for a login, of the borrower with this e-mail address or phone number if one is given."""
+        """A challenge for a login, of the borrower with this e-mail address or phone number if one is given.
+
+        TooMany for an identifier that is asked for too often, whether or not anybody has it.
+        """
         if identifier is None:
             challenge_id, challenge = self.challenges.issue("login", None)
             return Invitation(challenge_id=challenge_id, challenge=challenge, allowed=())
 
         field, value = identify(identifier)
+        self.limits.check("passkey", account=value)
 
         def work(tx: Reader) -> tuple[str, tuple[Passkey, ...]]:
             user = find_user(tx, field, value)
@@ -72,8 +78,13 @@ class PasskeyLogin:
         )
         return Invitation(challenge_id=challenge_id, challenge=challenge, allowed=allowed or (made_up,))
 
-    def login(self, *, challenge_id: str, credential: Credential, actor: Actor) -> tuple[Borrower, Tokens]:
-        """The borrower and new tokens. Unauthenticated, with the reason's code, if the passkey is not let through."""
+    def login(
+        self, *, challenge_id: str, credential: Credential, address: str, actor: Actor
+    ) -> tuple[Borrower, Tokens]:
+        """The borrower and new tokens. Unauthenticated, with the reason's code, if the passkey is not let through.
+
+        Wrong passwords from this address were the owner's own: they are forgotten.
+        """
         spent, passkey = self.challenges.spend(challenge_id), None
         try:
             presented = self.ceremonies.read(credential, purpose="login")
@@ -87,7 +98,10 @@ class PasskeyLogin:
                 about, refused.code, purpose="login", passkey_id=passkey.id if passkey else None, actor=actor
             )
             raise Unauthenticated(refused.code) from None
-        return self.store.read(lambda tx: gather(tx, passkey.user_id)), tokens
+        borrower = self.store.read(lambda tx: gather(tx, passkey.user_id))
+        for account in (borrower.user.email, borrower.user.phone):
+            self.limits.welcome(account=account, address=address)
+        return borrower, tokens
 
     def _verify(
         self, spent: Challenge | None, presented: Presented, passkey: Passkey | None, credential: Credential
