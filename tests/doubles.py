@@ -32,6 +32,7 @@ from pinjam.services.ports import (
     Tokens,
     TooManyAttempts,
     Unavailable,
+    WrappedKey,
     WrongCredentials,
 )
 from pinjam.services.sheet import Sheet
@@ -127,6 +128,11 @@ class MemoryAccounts(Service):
     def revoke(self, uid: str) -> None:
         self._reach()
         self._sessions = {token: owner for token, owner in self._sessions.items() if owner.partition(":")[0] != uid}
+
+    def delete(self, uid: str) -> None:
+        self.revoke(uid)
+        self.uids = {email: owner for email, owner in self.uids.items() if owner != uid}
+        self.passwords.pop(uid, None)
 
     def verify(self, id_token: str) -> Mapping[str, object]:
         self._reach()
@@ -358,9 +364,38 @@ class MemoryObjects(Service):
         self._reach()
         self.objects.pop(key, None)
 
-    def download_url(self, key: str, *, content_type: str, expires_in_s: int) -> str:
+
+class MemoryKeys(Service):
+    """`ports.KeyWrapper`: keeps the data keys, and hands out where they are. `calls` counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = ["memory-1"]
+        self.unwrapped: list[str] = []
+        self._kept: dict[str, tuple[str, bytes]] = {}
+
+    def current(self) -> str:
         self._reach()
-        return f"https://objects.invalid/{key}?type={content_type}&expires_in={expires_in_s}"
+        return self.names[-1]
+
+    def wrap(self, data_key: bytes, *, owner: str) -> WrappedKey:
+        self._reach()
+        wrapped = f"{self.names[-1]}.{len(self._kept)}"
+        self._kept[wrapped] = (owner, data_key)
+        return WrappedKey(wrapped=wrapped, wrapping_key=self.names[-1])
+
+    def unwrap(self, wrapped: str, *, owner: str) -> bytes:
+        self._reach()
+        self.unwrapped.append(owner)
+        whose, data_key = self._kept.get(wrapped, ("", b""))
+        if whose != owner:
+            raise ValueError("wrapped for another owner, or changed")
+        return data_key
+
+    def renew(self) -> str:
+        self._reach()
+        self.names.append(f"memory-{len(self.names) + 1}")
+        return self.names[-1]
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import pytest
 from tests.contracts.test_accounts import (
     siti,
+    test_a_deleted_account_is_gone_with_its_sessions_and_frees_its_address,
     test_a_new_account_signs_in_and_its_token_names_it,
     test_a_password_too_weak_for_the_service_is_refused_for_good,
     test_a_session_is_refreshed,
@@ -39,6 +40,7 @@ __all__ = [
     "test_a_bank_transfer_without_a_bank_is_refused",
     "test_a_cancelled_order_is_expired_and_cancelling_again_or_nothing_is_harmless",
     "test_a_charge_that_the_gateway_does_not_take_is_refused",
+    "test_a_deleted_account_is_gone_with_its_sessions_and_frees_its_address",
     "test_a_new_account_signs_in_and_its_token_names_it",
     "test_a_new_order_is_pending_and_says_how_to_pay",
     "test_a_password_too_weak_for_the_service_is_refused_for_good",

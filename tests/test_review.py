@@ -85,7 +85,7 @@ def test_an_identity_is_shown_with_what_its_decision_needs(
         "check         selfie: pass (75 of 100)",
         "check         nik: pass",
         "reason        KYC_SELFIE_UNSURE: Your selfie is not clear enough",
-        "ktp           received, 2026-11-24 09:00: https://objects.invalid/",
+        "ktp           received, 2026-11-24 09:00: https://api.invalid/",
         "verify_identity  verification-concluded: status review",
     ):
         assert line in shown
@@ -195,6 +195,7 @@ def test_a_reason_that_is_none_is_a_wrong_command(
 
 
 def test_a_service_that_is_away_is_named(world: World, doubtful: str, capsys: pytest.CaptureFixture[str]) -> None:
-    world.objects.down = True
+    world.app.vault.forget(doubtful)
+    world.wrapper.down = True
     assert main(["show", doubtful]) == 2
     assert capsys.readouterr().err == "pinjam.review: a service: down\n"

@@ -13,6 +13,7 @@ from tests.doubles import (
     FixedHolidays,
     MemoryAccounts,
     MemoryIdentityCheck,
+    MemoryKeys,
     MemoryMessenger,
     MemoryObjects,
     MemoryPayments,
@@ -25,7 +26,7 @@ from tests.doubles import (
 
 from pinjam.adapters.clock import FixedClock
 from pinjam.adapters.memory import MemoryStore
-from pinjam.adapters.vault import AesVault
+from pinjam.adapters.vault import EnvelopeVault
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.document import Document, DocumentKind
 from pinjam.domain.ledger import Account, JournalEntry, balances
@@ -39,6 +40,7 @@ from pinjam.domain.user import User, UserStatus
 from pinjam.runtime.composition import App
 from pinjam.runtime.settings import Settings
 from pinjam.services.lending import ApplicationForm
+from pinjam.services.links import Links
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.ports import OrderStatus
 from pinjam.services.profiles import NewBankAccount
@@ -112,6 +114,7 @@ class World:
     payouts: MemoryPayouts
     identity: MemoryIdentityCheck
     objects: MemoryObjects
+    wrapper: MemoryKeys
     publisher: MemoryPublisher
     tasks: MemoryTasks
     messengers: Mapping[Channel, MemoryMessenger]
@@ -385,12 +388,16 @@ def make_world(
         payouts=MemoryPayouts(),
         identity=MemoryIdentityCheck(),
         objects=MemoryObjects(),
+        wrapper=MemoryKeys(),
         publisher=MemoryPublisher(),
         tasks=MemoryTasks(),
         messengers={channel: MemoryMessenger(channel) for channel in channels},
         holidays=FixedHolidays(),
     )
-    app.store, app.clock, app.ids, app.vault = world.store, world.clock, NumberedIds(), AesVault(KEY)
+    app.store, app.clock, app.ids = world.store, world.clock, NumberedIds()
+    app.key_wrapper = world.wrapper
+    app.vault = EnvelopeVault(store=world.store, keys=world.wrapper, hash_key=KEY)
+    app.links = Links("https://api.invalid", KEY, world.clock)
     app.accounts, app.token_verifier = accounts, accounts
     app.payment_gateway, app.payout_gateway = world.payments, world.payouts
     app.identity_check, app.objects, app.publisher = world.identity, world.objects, world.publisher

@@ -44,7 +44,7 @@ def read_all(call: Call[None, None]) -> Answer:
     return Answer(204)
 
 
-@api.route("PUT", "/api/notifications/devices", body=DeviceGiven, status=204, problems=(404, 422))
+@api.route("PUT", "/api/notifications/devices", body=DeviceGiven, status=204, problems=(404, 409, 422))
 def register_device(call: Call[DeviceGiven, None]) -> Answer:
     """Send push messages to this device too; a token that another borrower had moves to this one."""
     call.app.devices.register(call.user_id, token=call.body.token, platform=call.body.platform, actor=call.actor)
@@ -62,7 +62,7 @@ def preferences(call: Call[None, None]) -> Answer:
     "/api/notifications/preferences",
     body=PreferencesGiven,
     answer=PreferencesShown,
-    problems=(404, 422),
+    problems=(404, 409, 422),
 )
 def choose(call: Call[PreferencesGiven, None]) -> Answer:
     """Choose the channels; what the law or the contract needs is sent by e-mail all the same."""

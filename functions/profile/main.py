@@ -1,6 +1,7 @@
 """The borrower's own data."""
 
 from pinjam.runtime.api import Answer, Api, Call
+from pinjam.runtime.models.export import Export, Restricted
 from pinjam.runtime.models.identity import ProfileChanges, UserShown
 from pinjam.services.profiles import Changes, NewBankAccount
 
@@ -39,6 +40,19 @@ def change(call: Call[ProfileChanges, None]) -> Answer:
         )
     borrower = call.app.profiles.change(call.user_id, actor=call.actor, **changes)
     return Answer(200, UserShown.of(borrower, call.app, call.locale))
+
+
+@api.route("POST", "/api/users/export", answer=Export, problems=(404,))
+def export(call: Call[None, None]) -> Answer:
+    """Give all data held about the borrower, nothing masked."""
+    held = call.app.exporting.export(call.user_id, actor=call.actor)
+    return Answer(200, Export.of(held, call.app, call.locale))
+
+
+@api.route("POST", "/api/users/erasure", answer=Restricted, status=202, problems=(404, 409))
+def erase(call: Call[None, None]) -> Answer:
+    """Ask to be forgotten: the account is restricted at once, and erased when the law no longer asks to keep it."""
+    return Answer(202, Restricted(erased_after=call.app.erasing.ask(call.user_id, actor=call.actor)))
 
 
 profile = api.entry()

@@ -3,9 +3,11 @@
 from pinjam.domain.document import DocumentKind
 from pinjam.domain.pricing import FieldProblem
 from pinjam.runtime.api import Answer, Api, Call
-from pinjam.runtime.models.documents import DocumentList, DocumentShown, DocumentWithLink
+from pinjam.runtime.models.documents import DocumentList, DocumentShown, DocumentWithLink, LinkQuery
 from pinjam.runtime.models.fields import Paging
+from pinjam.services.documents import SUFFIXES
 from pinjam.services.errors import Invalid
+from pinjam.services.links import PATH
 
 api = Api("upload_doc", tag="Documents")
 
@@ -52,6 +54,16 @@ def show(call: Call[None, None]) -> Answer:
     """Show one paper, with a link to its bytes that works for five minutes."""
     document, url = call.app.documents.show(call.user_id, call.path["id"])
     return Answer(200, DocumentWithLink(**DocumentShown.of(document).model_dump(), download_url=url))
+
+
+@api.route("GET", PATH, query=LinkQuery, public=True, media=tuple(SUFFIXES), problems=(403, 404, 422))
+def fetch(call: Call[None, LinkQuery]) -> Answer:
+    """Give a paper's bytes to whoever holds its link."""
+    return Answer.file(
+        call.app.documents.content(call.path["id"], expires=call.query.expires, signature=call.query.signature),
+        # What a borrower uploaded must not run as a page of this origin.
+        disposition="attachment",
+    )
 
 
 upload_doc = api.entry()

@@ -56,7 +56,7 @@ def _fill(url: str, *, users: int, loans_each: int) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(
             """INSERT INTO users SELECT 'usr_' || lpad(n::text, 5, '0'), 'x', n || '@example.com',
-            '+62812' || (10000 + n), 'x', to_hex(n), '3171********0001', '1990-01-01', 'male', 'verified', 'id', '[]',
+            '+62812' || (10000 + n), 'x', to_hex(n), '3171********0001', 'sealed', 'male', 'verified', 'id', '[]',
             true, now(), now(), '{}'
             FROM generate_series(1, %s) n""",
             (users,),

@@ -164,7 +164,7 @@ def test_payments_of_before_the_journal_are_brought_along(unmigrated_url: str, r
             '2026-01-31T17:00:00Z'),
         ('pay_2', 'loan_1', 'usr_1', 'instalment', 1, 'pending', '{}', now(), now(), now(), '[]', 0, NULL)""",
     )
-    migrate(unmigrated_url)
+    step(unmigrated_url, "upgrade", "0002")
     posted = "SELECT id, posted_on, closes, reversed_at FROM payments ORDER BY id"
     # Midnight in Jakarta: the first day of February has begun.
     assert run(unmigrated_url, posted) == [("pay_1", date(2026, 2, 1), False, None), ("pay_2", None, False, None)]

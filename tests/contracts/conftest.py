@@ -10,6 +10,7 @@ from pinjam.adapters.memory import MemoryStore
 from pinjam.adapters.postgres import PostgresStore
 from pinjam.domain.device import Device
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
+from pinjam.domain.keys import UserKey
 from pinjam.domain.ledger import Account, JournalEntry, Posting
 from pinjam.domain.loan import (
     Application,
@@ -57,7 +58,7 @@ class Samples:
             nik=Sealed("v1:opaque"),
             nik_hash=f"{number:064x}",
             nik_masked="3171********0001",
-            birth_date=date(1990, 2, 28),
+            birth_date=Sealed("v2.born"),
             gender="female",
             status=UserStatus.VERIFIED,
             locale="id",
@@ -88,7 +89,12 @@ class Samples:
             occupation="Guru",
             address=Sealed("v1:address"),
             bank_account=BankAccount(bank_code="bca", account_number=Sealed("v1:account"), account_name="SITI"),
+            restricted_at=AT,
+            erase_after=date(2031, 2, 1),
         )
+
+    def user_key(self, number: int = 1) -> UserKey:
+        return UserKey(id=f"usr_{number:04}", wrapped="local-1.x", wrapping_key="local-1", created_at=AT)
 
     def document(self, number: int = 1) -> Document:
         return Document(
@@ -334,7 +340,12 @@ class Samples:
 
     def device(self, number: int = 1) -> Device:
         return Device(
-            id=f"dev_{number:04}", user_id="usr_0001", token=f"token:{number}", platform="ios", registered_at=AT
+            id=f"dev_{number:04}",
+            user_id="usr_0001",
+            token=Sealed(f"v2.token{number}"),
+            platform="ios",
+            registered_at=AT,
+            token_hash=f"{number:064x}",
         )
 
     def preferences(self, number: int = 1) -> Preferences:
@@ -393,6 +404,9 @@ class Samples:
         return (
             self.full_user(),
             self.user(2),
+            replace(self.user(3), restricted_at=AT, erased_at=AT, phone="erased:usr_0003"),
+            self.user_key(),
+            self.user_key(2).destroyed(AT),
             self.document(),
             self.full_loan(),
             self.loan(2),
@@ -409,7 +423,7 @@ class Samples:
             self.full_notification(),
             self.notification(2),
             self.device(),
-            replace(self.device(2), token=None),
+            replace(self.device(2), token=None, token_hash=None),
             self.preferences(),
             self.preferences(2),
             replace(self.passkey(), last_used_at=AT, blocked_at=AT, removed_at=AT),

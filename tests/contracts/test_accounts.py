@@ -218,6 +218,20 @@ def test_revoking_nobody_is_harmless(accounts: Accounts) -> None:
     accounts.revoke("usr_nobody")
 
 
+def test_a_deleted_account_is_gone_with_its_sessions_and_frees_its_address(
+    accounts: Accounts, siti: tuple[str, str]
+) -> None:
+    tokens = sign_in(accounts, siti)
+    accounts.delete(siti[0])
+    with pytest.raises(WrongCredentials):
+        sign_in(accounts, siti)
+    with pytest.raises(WrongCredentials):
+        accounts.refresh(tokens.refresh_token)
+    accounts.delete(siti[0])
+    accounts.create(uid=siti[0], email=siti[1], password=PASSWORD)
+    sign_in(accounts, siti)
+
+
 def test_many_at_once_are_served(accounts: Accounts, siti: tuple[str, str]) -> None:
     got: list[Tokens] = []
     threads = [threading.Thread(target=lambda: got.append(sign_in(accounts, siti))) for _ in range(8)]

@@ -123,7 +123,7 @@ def test_a_borrower_signs_as_the_profile_stands_and_not_without_a_bank_account()
         nik=Sealed("sealed nik"),
         nik_hash="hash",
         nik_masked="3171********0001",
-        birth_date=date(1990, 8, 15),
+        birth_date=Sealed("sealed date"),
         gender="female",
         status=UserStatus.VERIFIED,
         locale="id",

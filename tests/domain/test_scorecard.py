@@ -1,7 +1,7 @@
 """Points for what is known, and points of their own for what is not."""
 
 from dataclasses import fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from pinjam.domain.history import BorrowerSnapshot, History
 from pinjam.domain.loan import Application
@@ -62,12 +62,9 @@ def test_attributes_come_from_the_application_the_borrower_and_the_history() -> 
         other_instalments=1_000_000,
         consented_at=datetime(2026, 3, 1, tzinfo=UTC),
     )
-    borrower = BorrowerSnapshot(
-        birth_date=date(1990, 3, 2), status=UserStatus.VERIFIED, has_income_document=False, occupation="student"
-    )
+    borrower = BorrowerSnapshot(age=35, status=UserStatus.VERIFIED, has_income_document=False, occupation="student")
     history = History(applications_in_window=2, active_loans=0, settled_days_late=(0, 9), worst_days_past_due=9)
-    on = date(2026, 3, 1)
-    assert attributes(application, borrower, history, on) == Attributes(
+    assert attributes(application, borrower, history) == Attributes(
         age=35,
         monthly_income=8_000_000,
         existing_instalments_ppm=125_000,
@@ -77,7 +74,7 @@ def test_attributes_come_from_the_application_the_borrower_and_the_history() -> 
         tenor_months=6,
         occupation="student",
     )
-    without_income = attributes(replace(application, monthly_income=0), borrower, history, on)
+    without_income = attributes(replace(application, monthly_income=0), borrower, history)
     assert (without_income.monthly_income, without_income.existing_instalments_ppm) == (None, None)
 
 

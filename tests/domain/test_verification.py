@@ -117,7 +117,7 @@ def test_a_borrower_moves_only_as_the_table_says(came_from: UserStatus, to: User
         nik=Sealed("sealed"),
         nik_hash="hash",
         nik_masked="3171********0001",
-        birth_date=date(1990, 5, 20),
+        birth_date=Sealed("sealed"),
         gender="female",
         status=came_from,
         locale="id",

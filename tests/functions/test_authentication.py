@@ -133,6 +133,7 @@ def test_every_route_but_the_public_ones_asks_for_a_token(functions: Functions) 
         "GET /.well-known/assetlinks.json",
         "GET /.well-known/apple-app-site-association",
         "POST /api/payments/webhook/midtrans",
+        "GET /api/documents/{id}/content",
         "GET /api/notifications/webhook/whatsapp",
         "POST /api/notifications/webhook/whatsapp",
         "POST /api/payments/webhook/iris",

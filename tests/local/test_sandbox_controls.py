@@ -14,7 +14,6 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from pinjam.adapters.clock import MovableClock
-from pinjam.adapters.folder import FolderObjects
 from pinjam.adapters.iris import IrisPayouts
 from pinjam.adapters.midtrans import MidtransGateway
 from pinjam.domain.notification import Channel
@@ -55,7 +54,6 @@ class World:
     app: App
     servers: SandboxServers
     gateway: MidtransGateway
-    objects: FolderObjects
     calls: httpx.Client
 
     def charge(self, order_id: str = "pay_1", method: Method | None = None) -> str:
@@ -89,9 +87,6 @@ def start(
         def make() -> World:
             app = App()
             app.url = running.enter_context(WsgiServer(app)).url
-            objects = FolderObjects(
-                root=tmp_path / "objects", base_url="http://sandbox", key=b"secret", now=lambda: 1_800_000_000.0
-            )
             made = Sandbox(
                 sandbox_pool,
                 credentials=sandbox_credentials,
@@ -100,7 +95,6 @@ def start(
                 payout_url=lambda: app.url,
                 sweep_url=lambda: app.url,
                 holder=lambda _bank, _account: "SITI AMINAH",
-                objects=objects,
                 slow_s=30,
                 seed=1,
                 schema=sandbox_schema,
@@ -113,7 +107,7 @@ def start(
                 base_url="http://sandbox",
             )
             running.enter_context(calls)
-            return World(app=app, servers=servers, gateway=gateway, objects=objects, calls=calls)
+            return World(app=app, servers=servers, gateway=gateway, calls=calls)
 
         yield make
 
@@ -505,20 +499,6 @@ def test_the_sweeps_answer_is_relayed(world: World) -> None:
     assert world.calls.post("/sandbox/sweep").status_code == 502
 
 
-def test_a_documents_link_is_served_as_a_download_that_nobody_keeps(world: World) -> None:
-    world.objects.put("usr_1/doc_1", b"<script>", content_type="image/png")
-    url = world.objects.download_url("usr_1/doc_1", content_type="image/png", expires_in_s=60)
-    answer = world.calls.get(url)
-    assert (answer.status_code, answer.content, answer.headers["Content-Type"]) == (200, b"<script>", "image/png")
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Content-Disposition"] == "attachment"
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert world.calls.get(url.replace("doc_1", "doc_2")).status_code == 403
-    assert world.calls.get(url.replace("type=image%2Fpng", "type=text%2Fhtml")).status_code == 403
-    world.objects.delete("usr_1/doc_1")
-    assert world.calls.get(url).status_code == 404
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -527,7 +507,7 @@ def test_a_documents_link_is_served_as_a_download_that_nobody_keeps(world: World
         ("DELETE", "/sandbox/faults", 405),
         ("PUT", "/sandbox/clock", 405),
         ("GET", "/sandbox/sweep", 405),
-        ("GET", "/sandbox/objects/usr_1/doc_1", 403),
+        ("GET", "/sandbox/objects/usr_1/doc_1", 404),
     ],
 )
 def test_what_does_not_exist_is_told_in_json(world: World, method: str, path: str, status: int) -> None:

@@ -176,14 +176,26 @@ def test_a_function_run_alone_finds_the_system_beside_it(system: LocalSystem, st
     assert file.stat().st_mode & 0o777 == 0o600
     alone = Settings.read({"PINJAM_STATE": str(state)})
     assert alone.public_url == system.url
-    assert alone.vault_key == system.app.settings.vault_key
-    assert len(alone.vault_key) == len(alone.objects.key) == 32
+    assert alone.hash_key == system.app.settings.hash_key
+    assert len(alone.hash_key) == len(alone.links_key) == 32
+    assert alone.key_file.stat().st_mode & 0o777 == 0o600
     assert alone.smtp.starttls is False
 
 
 def test_every_group_of_settings_can_be_read(system: LocalSystem) -> None:
     settings = system.app.settings
-    for group in ("identity", "ekyc", "midtrans", "iris", "smtp", "whatsapp", "sms", "objects", "clock_file"):
+    for group in (
+        "identity",
+        "ekyc",
+        "midtrans",
+        "iris",
+        "smtp",
+        "whatsapp",
+        "sms",
+        "objects_path",
+        "key_file",
+        "clock_file",
+    ):
         assert getattr(settings, group)
 
 
@@ -241,9 +253,9 @@ def test_secrets_are_made_once_kept_and_private(tmp_path: Path) -> None:
 
 def test_a_secret_that_is_new_in_this_version_is_added_to_the_kept_ones(tmp_path: Path) -> None:
     first = read_secrets(tmp_path)
-    write_private(tmp_path / "secrets.json", json.dumps({"vault_key": first["vault_key"]}))
+    write_private(tmp_path / "secrets.json", json.dumps({"hash_key": first["hash_key"]}))
     later = read_secrets(tmp_path)
-    assert later["vault_key"] == first["vault_key"]
+    assert later["hash_key"] == first["hash_key"]
     assert later.keys() == first.keys()
 
 

@@ -1,6 +1,5 @@
 """What belongs together: functions and their events, ports and use cases, and what an import costs."""
 
-import base64
 import json
 import subprocess
 import sys
@@ -130,8 +129,7 @@ def test_a_use_case_is_made_once_over_the_given_ports(name: str) -> None:
 
 
 def test_every_port_can_be_made_from_settings_alone(tmp_path: Path) -> None:
-    key = base64.b64encode(bytes(32)).decode()
-    values = {**COMPLETE, "PINJAM_OBJECTS_PATH": str(tmp_path), "PINJAM_VAULT_KEY": key}
+    values = {**COMPLETE, "PINJAM_OBJECTS_PATH": str(tmp_path)}
     app = App(Settings.read(values))
     ports = [name for name, kind in vars(App).items() if isinstance(kind, cached_property)]
     assert set(USE_CASES) < set(ports)

@@ -27,9 +27,12 @@ CONTRACT = {
     "GET /.well-known/apple-app-site-association",
     "GET /api/users/profile",
     "PATCH /api/users/profile",
+    "POST /api/users/export",
+    "POST /api/users/erasure",
     "POST /api/documents/upload",
     "GET /api/documents",
     "GET /api/documents/{id}",
+    "GET /api/documents/{id}/content",
     "GET /api/loans/quote",
     "POST /api/loans/apply",
     "GET /api/loans",
@@ -56,6 +59,7 @@ CONTRACT = {
 """What mobile apps are built against so far: a route is added here with the code that serves it."""
 
 PUBLIC = {
+    "GET /api/documents/{id}/content",
     "POST /api/auth/register",
     "POST /api/auth/login",
     "POST /api/auth/refresh",

@@ -1,16 +1,30 @@
 """Papers, and the verification that starts when both are in."""
 
+import hashlib
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.world import World, picture
 
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
 from pinjam.domain.user import UserStatus
-from pinjam.services.errors import Denied, Invalid, NotFound, StateForbids, TooMany
+from pinjam.services.errors import Denied, Forbidden, Invalid, NotFound, StateForbids, TooMany
 from pinjam.services.ports import Unavailable
 
 KTP, SELFIE = picture(1), picture(2)
+
+
+def link(world: World, user_id: str, document_id: str) -> tuple[int, str]:
+    """When the link expires, and its signature."""
+    query = parse_qs(urlsplit(world.app.documents.show(user_id, document_id)[1]).query)
+    return int(query["expires"][0]), query["signature"][0]
+
+
+def content(world: World, user_id: str, document_id: str) -> bytes:
+    """What the link gives."""
+    expires, signature = link(world, user_id, document_id)
+    return world.app.documents.content(document_id, expires=expires, signature=signature).content
 
 
 def test_a_paper_is_kept_with_its_bytes(world: World) -> None:
@@ -22,7 +36,10 @@ def test_a_paper_is_kept_with_its_bytes(world: World) -> None:
         DocumentStatus.RECEIVED,
         "image/jpeg",
     )
-    assert len(world.objects.objects[document.object_key]) == document.size
+    kept = world.objects.objects[document.object_key]
+    assert b"JFIF" not in kept
+    assert len(kept) > document.size
+    assert hashlib.sha256(content(world, user.id, document.id)).hexdigest() == document.sha256
     assert world.actions(user.id)[-1] == "document-received"
 
 
@@ -174,7 +191,8 @@ def test_a_paper_is_shown_to_its_owner_with_a_link_of_five_minutes(world: World)
     document = world.upload(one.id, "ktp", KTP)
     shown, url = world.app.documents.show(one.id, document.id)
     assert shown == document
-    assert "expires_in=300" in url
+    assert url.startswith(f"https://api.invalid/api/documents/{document.id}/content?")
+    assert hashlib.sha256(content(world, one.id, document.id)).hexdigest() == document.sha256
     for user_id, document_id in ((two.id, document.id), (one.id, "doc_nothing")):
         with pytest.raises(NotFound, match="document-not-found"):
             world.app.documents.show(user_id, document_id)
@@ -187,3 +205,46 @@ def test_papers_are_listed_newest_first_page_by_page(world: World) -> None:
     rest = world.app.documents.list(user.id, limit=2, after=page.next_cursor)
     assert [one.id for one in (*page.items, *rest.items)] == made[::-1]
     assert rest.next_cursor is None
+
+
+def test_a_link_works_for_five_minutes(world: World) -> None:
+    user = world.register()
+    document = world.upload(user.id, "ktp", KTP)
+    expires, signature = link(world, user.id, document.id)
+    world.clock.advance(seconds=299)
+    found = world.app.documents.content(document.id, expires=expires, signature=signature)
+    assert (found.filename, found.content_type) == (f"{document.id}.jpg", "image/jpeg")
+    world.clock.advance(seconds=1)
+    with pytest.raises(Forbidden, match="link-not-valid"):
+        world.app.documents.content(document.id, expires=expires, signature=signature)
+
+
+def test_a_link_that_was_changed_gives_nothing(world: World) -> None:
+    one, two = world.register(1), world.register(2)
+    mine, other = world.upload(one.id, "ktp", KTP), world.upload(two.id, "ktp", KTP)
+    expires, signature = link(world, one.id, mine.id)
+    for document_id, until, signed in (
+        (other.id, expires, signature),
+        (mine.id, expires + 1, signature),
+        (mine.id, expires, "0" * 64),
+        (mine.id, expires, "é"),
+        (mine.id, expires, ""),
+    ):
+        with pytest.raises(Forbidden, match="link-not-valid"):
+            world.app.documents.content(document_id, expires=until, signature=signed)
+
+
+def test_a_link_to_bytes_that_are_gone_finds_nothing(world: World) -> None:
+    user = world.register()
+    document = world.upload(user.id, "ktp", KTP)
+    world.objects.delete(document.object_key)
+    with pytest.raises(NotFound, match="document-not-found"):
+        content(world, user.id, document.id)
+
+
+def test_bytes_of_another_paper_in_its_place_are_an_error(world: World) -> None:
+    user = world.register()
+    first, second = (world.upload(user.id, kind, KTP) for kind in ("ktp", "selfie"))
+    world.objects.objects[first.object_key] = world.objects.objects[second.object_key]
+    with pytest.raises(ValueError, match="another owner or field"):
+        content(world, user.id, first.id)

@@ -26,13 +26,13 @@ def test_an_address_and_an_account_number_are_sealed(world: World) -> None:
     kept = world.user(user.id)
     assert "Melati" not in repr(kept)
     assert "1234567890" not in repr(kept)
-    assert kept.address is not None
-    assert world.app.vault.open(kept.address, owner=user.id, field="address") == "Jalan Melati 5"
-    assert world.app.profiles.account_number(kept) == "1234567890"
+    private = world.app.profiles.reveal(kept)
+    assert (private.address, private.account_number) == ("Jalan Melati 5", "1234567890")
 
 
-def test_who_has_no_account_has_no_account_number(world: World) -> None:
-    assert world.app.profiles.account_number(world.register()) is None
+def test_who_gave_no_address_and_no_account_has_none(world: World) -> None:
+    private = world.app.profiles.reveal(world.register())
+    assert (private.address, private.account_number) == (None, None)
 
 
 def test_the_log_says_which_fields_changed_and_not_to_what(world: World) -> None:

@@ -92,7 +92,7 @@ def test_an_identity_is_shown_with_its_papers_and_what_happened(world: World, do
     assert (case.user, case.loan, case.others) == (world.user(doubtful), None, ())
     # The payslip that a newer one replaced is not shown.
     assert sorted(paper.kind.value for paper, _ in case.papers) == ["income", "ktp", "selfie"]
-    assert all(url.startswith("https://objects.invalid/") and "expires_in=300" in url for _, url in case.papers)
+    assert all(url.startswith(f"https://api.invalid/api/documents/{paper.id}/content?") for paper, url in case.papers)
     assert [record.number for record in case.trail] == [record.number for record in world.trail(doubtful)]
 
 

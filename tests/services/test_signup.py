@@ -1,6 +1,7 @@
 """Sign-up: unique people, and a repetition that completes what a crash left."""
 
 import threading
+from datetime import date
 
 import pytest
 from tests.doubles import MOST_FAILURES
@@ -17,7 +18,8 @@ def test_a_sign_up_makes_a_borrower_who_can_log_in(world: World) -> None:
     )
     user = world.user(borrower.user.id)
     assert (user.full_name, user.email, user.phone) == ("Siti Rahmawati", "siti1@example.com", "+6281234500001")
-    assert (user.birth_date.isoformat(), user.gender, user.status) == ("1990-08-15", "female", UserStatus.REGISTERED)
+    assert (user.gender, user.status) == ("female", UserStatus.REGISTERED)
+    assert world.app.profiles.reveal(user).birth_date == date(1990, 8, 15)
     assert user.account_created
     assert [(one.purpose, one.version, one.given_at) for one in user.consents] == [
         ("terms", "2026-01", world.clock.instant),
@@ -27,11 +29,12 @@ def test_a_sign_up_makes_a_borrower_who_can_log_in(world: World) -> None:
     assert world.actions(user.id) == ["user-registered", "account-created"]
 
 
-def test_a_nik_is_kept_sealed_masked_and_findable_only(world: World) -> None:
+def test_a_nik_and_what_it_tells_is_kept_sealed_masked_and_findable_only(world: World) -> None:
     user = world.register()
     assert "3171015508900001" not in repr(user)
     assert user.nik_masked == "3171********0001"
-    assert world.app.vault.open(user.nik, owner=user.id, field="nik") == "3171015508900001"
+    assert "1990" not in repr(user)
+    assert world.app.profiles.reveal(user).nik == "3171015508900001"
     assert user.nik_hash == world.app.vault.fingerprint("3171015508900001", field="nik")
     assert KEY.hex() not in repr(user)
 

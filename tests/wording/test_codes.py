@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
+from pinjam.domain.erasure import Obstacle
 from pinjam.domain.nik import NikProblem
 from pinjam.domain.password import Weakness
 from pinjam.domain.pricing import FieldProblem
@@ -105,8 +106,9 @@ def test_the_search_finds_what_is_there() -> None:
 
 def test_every_problem_has_its_words_and_all_words_are_used() -> None:
     raised = raised_problems()
-    # Codes that are looked up: why a name is held.
+    # Codes that are looked up: why a name is held, and what stands against erasure.
     raised |= {"name-fixed": "profiles.py", "verification-running": "profiles.py"}
+    raised |= dict.fromkeys(get_args(Obstacle), "erasing.py")
     assert {code: where for code, where in raised.items() if code not in PROBLEMS} == {}
     assert set(PROBLEMS) - set(raised) == {"unknown"}
 

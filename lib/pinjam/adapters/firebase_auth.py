@@ -122,6 +122,13 @@ class FirebaseAccounts:
         except WrongCredentials:
             _log.info("identity.revoke_unknown", extra={"uid": uid})
 
+    def delete(self, uid: str) -> None:
+        """Remove the account, if there is one."""
+        try:
+            self._as_admin(f"{self._admin_url}:delete", {"localId": uid})
+        except WrongCredentials:
+            _log.info("identity.delete_unknown", extra={"uid": uid})
+
     def close(self) -> None:
         """Close the connections."""
         with self._lock:

@@ -1,14 +1,11 @@
-"""Documents' bytes in a folder, with download links that expire: the local twin of Cloud Storage."""
+"""Documents' bytes in a folder: the local twin of Cloud Storage."""
 
 import contextlib
-import hashlib
-import hmac
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
 from pinjam.services.ports import Unavailable
 
@@ -22,20 +19,16 @@ _CONTENT_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 class FolderObjects:
     """ObjectStore over the folder `root`.
 
-    `base_url` is where the local system serves `/sandbox/objects/<key>`; `key` signs its links; `now`
-    gives seconds since 1970. A key is made of plain segments joined by `/`; any other is a ValueError.
+    A key is made of plain segments joined by `/`; any other is a ValueError.
     """
 
-    def __init__(self, *, root: Path, base_url: str, key: bytes, now: Callable[[], float]) -> None:
+    def __init__(self, *, root: Path) -> None:
         self._root = root
-        self._base_url = base_url.rstrip("/")
-        self._key = key
-        self._now = now
 
     def put(self, key: str, content: bytes, *, content_type: str) -> None:
         """Write the bytes so that a crash leaves the old ones or the new ones, never a part.
 
-        The content type is not kept: each download link names its own.
+        The content type is not kept: nobody reads the folder but this.
         """
         _checked_type(content_type)
         path = self._path(key)
@@ -67,34 +60,6 @@ class FolderObjects:
         with _files(), contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             path.unlink()
             _sync_folder(path.parent)
-
-    def download_url(self, key: str, *, content_type: str, expires_in_s: int) -> str:
-        """A link under `base_url` that `open_signed` honours for `expires_in_s` seconds."""
-        self._path(key)
-        expires = str(int(self._now()) + expires_in_s)
-        content_type = _checked_type(content_type)
-        query = {"expires": expires, "type": content_type, "signature": self._signature(key, expires, content_type)}
-        return f"{self._base_url}/sandbox/objects/{quote(key)}?{urlencode(query)}"
-
-    def open_signed(self, key: str, query: Mapping[str, str]) -> tuple[bytes, str]:
-        """The bytes and content type behind a link.
-
-        Raises:
-            PermissionError: The link is not one of ours, or it has expired.
-            LookupError: The bytes are gone.
-        """
-        expires, content_type, given = (query.get(name, "") for name in ("expires", "type", "signature"))
-        genuine = self._signature(key, expires, content_type)
-        if not hmac.compare_digest(genuine.encode(), given.encode()):
-            raise PermissionError("the link is not genuine")
-        if self._now() >= int(expires):
-            raise PermissionError("the link has expired")
-        return self.get(key), content_type
-
-    def _signature(self, key: str, expires: str, content_type: str) -> str:
-        # No part can hold the line break that separates them in what is signed by download_url.
-        signed = f"{key}\n{expires}\n{content_type}"
-        return hmac.new(self._key, signed.encode(), hashlib.sha256).hexdigest()
 
     def _path(self, key: str) -> Path:
         segments = key.split("/")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from pinjam.domain.calendar import MONTHS_A_YEAR, years_between
+from pinjam.domain.calendar import MONTHS_A_YEAR
 from pinjam.domain.history import BorrowerSnapshot, History
 from pinjam.domain.loan import Application, Decision, Outcome, RuleResult
 from pinjam.domain.money import PPM
@@ -62,7 +62,7 @@ def decide(
         history=history,
         policy=policy,
         on=on,
-        score=score(attributes(application, borrower, history, on), policy.decision.scorecard),
+        score=score(attributes(application, borrower, history), policy.decision.scorecard),
         limit=limit,
         offer=_largest_offer(application, policy, on, limit),
     )
@@ -167,7 +167,7 @@ def _rules(case: _Case) -> Iterator[RuleResult]:
 
 def _eligibility(case: _Case) -> Iterator[RuleResult]:
     rules, history = case.policy.decision, case.history
-    age = years_between(case.borrower.birth_date, case.on)
+    age = case.borrower.age
     income = case.application.monthly_income
     worst = history.worst_days_past_due or 0
     yield _result(
@@ -265,13 +265,7 @@ def replay(snapshot: Mapping[str, object], policy: Policy) -> Decision:
     application, borrower, history = plain["application"], plain["borrower"], plain["history"]
     return decide(
         Application(**application | {"consented_at": datetime.fromisoformat(application["consented_at"])}),
-        BorrowerSnapshot(
-            **borrower
-            | {
-                "birth_date": date.fromisoformat(borrower["birth_date"]),
-                "status": UserStatus(borrower["status"]),
-            }
-        ),
+        BorrowerSnapshot(**borrower | {"status": UserStatus(borrower["status"])}),
         History(**history | {"settled_days_late": tuple(history["settled_days_late"])}),
         policy,
         date.fromisoformat(plain["on"]),
@@ -285,7 +279,7 @@ def _snapshot(
     """The full input as values that JSON keeps unchanged."""
     return {
         "application": asdict(application) | {"consented_at": application.consented_at.isoformat()},
-        "borrower": asdict(borrower) | {"birth_date": borrower.birth_date.isoformat(), "status": borrower.status.value},
+        "borrower": asdict(borrower) | {"status": borrower.status.value},
         "history": asdict(history) | {"settled_days_late": list(history.settled_days_late)},
         "on": on.isoformat(),
         "decided_at": decided_at.isoformat(),

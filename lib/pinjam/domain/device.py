@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pinjam.domain.user import Sealed
+
 Platform = Literal["android", "ios", "web"]
 
 MOST_DEVICES = 5
@@ -12,13 +14,15 @@ MOST_DEVICES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A place for a device. `token` is what the push service knows it by; None while the place is empty.
+    """A place for a device. `token` is what the push service knows it by, sealed for the borrower's id; None while
 
-    A token belongs to the app on one device, so it has one owner: whoever registered it last.
+    the place is empty. A token belongs to the app on one device, so it has one owner: whoever registered it last.
+    `token_hash` is a keyed hash that only finds.
     """
 
     id: str
     user_id: str
-    token: str | None
+    token: Sealed | None
     platform: Platform
     registered_at: datetime
+    token_hash: str | None = None

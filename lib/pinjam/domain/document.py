@@ -24,8 +24,9 @@ class DocumentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A stored paper. `size` in bytes and `sha256` (hex) are of the stored object, without camera metadata;
+    """A stored paper.
 
+    `size` in bytes and `sha256` (hex) are of what is kept, without camera metadata and before it is sealed;
     `source_sha256` is of the bytes as sent, so that the same file sent twice is the same document.
     """
 

@@ -17,9 +17,12 @@ RUNNING = frozenset({LoanStatus.ACCEPTED, LoanStatus.DISBURSING, LoanStatus.ACTI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BorrowerSnapshot:
-    """The borrower as of a decision; income and instalments are those of the application."""
+    """The borrower as of a decision; income and instalments are those of the application.
 
-    birth_date: date
+    `age` in whole years: a decision is kept to be replayed, and needs to know no birth date for that.
+    """
+
+    age: int
     status: UserStatus
     has_income_document: bool
     occupation: str | None
@@ -40,10 +43,10 @@ class History:
     worst_days_past_due: int | None
 
 
-def snapshot_of(user: User, *, has_income_document: bool) -> BorrowerSnapshot:
+def snapshot_of(user: User, *, age: int, has_income_document: bool) -> BorrowerSnapshot:
     """What a decision needs of a borrower."""
     return BorrowerSnapshot(
-        birth_date=user.birth_date,
+        age=age,
         status=user.status,
         has_income_document=has_income_document,
         occupation=user.occupation,

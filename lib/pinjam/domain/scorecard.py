@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import date
 
-from pinjam.domain.calendar import years_between
 from pinjam.domain.history import BorrowerSnapshot, History
 from pinjam.domain.loan import Application
 from pinjam.domain.money import PPM
@@ -25,11 +23,11 @@ class Attributes:
     occupation: str | None
 
 
-def attributes(application: Application, borrower: BorrowerSnapshot, history: History, on: date) -> Attributes:
-    """What is known on a day. A first-time borrower misses `settled_loans`: no history is not a bad one."""
+def attributes(application: Application, borrower: BorrowerSnapshot, history: History) -> Attributes:
+    """What is known. A first-time borrower misses `settled_loans`: no history is not a bad one."""
     income = application.monthly_income
     return Attributes(
-        age=years_between(borrower.birth_date, on),
+        age=borrower.age,
         monthly_income=income or None,
         existing_instalments_ppm=application.other_instalments * PPM // income if income else None,
         settled_loans=len(history.settled_days_late) or None,

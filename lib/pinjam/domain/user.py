@@ -75,7 +75,9 @@ class User:
     """A borrower. `email` is lower case, `phone` E.164; `nik_hash` is a keyed hash that only finds.
 
     `account_created` is false between our row and the identity provider's account: a sign-up that
-    crashed there is completed by its repetition.
+    crashed there is completed by its repetition. From `restricted_at` on the borrower has asked for erasure:
+    nothing is changed or applied for any more, and after the day `erase_after` the personal values are
+    destroyed, which `erased_at` records.
     """
 
     id: str
@@ -85,7 +87,7 @@ class User:
     nik: Sealed
     nik_hash: str
     nik_masked: str
-    birth_date: date
+    birth_date: Sealed
     gender: Gender
     status: UserStatus
     locale: Locale
@@ -99,3 +101,6 @@ class User:
     occupation: str | None = None
     address: Sealed | None = None
     bank_account: BankAccount | None = None
+    restricted_at: datetime | None = None
+    erase_after: date | None = None
+    erased_at: datetime | None = None

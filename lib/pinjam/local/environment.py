@@ -57,14 +57,9 @@ def clock_file(state: Path) -> Path:
     return state / "clock.json"
 
 
-def vault_key(secrets: Mapping[str, str]) -> bytes:
-    """The key that seals personal fields."""
-    return base64.b64decode(secrets["vault_key"])
-
-
-def objects_key(secrets: Mapping[str, str]) -> bytes:
-    """The key of download links."""
-    return base64.b64decode(secrets["objects_key"])
+def key_file(state: Path) -> Path:
+    """Where the keys are that wrap the borrowers' keys."""
+    return state / "keys.json"
 
 
 def environment(
@@ -101,8 +96,9 @@ def environment(
         "PINJAM_TASKS_ACCOUNT": _TASKS_ACCOUNT,
         "PINJAM_FUNCTIONS_URL": functions_url,
         "PINJAM_OBJECTS_PATH": str(objects_folder(state)),
-        "PINJAM_OBJECTS_KEY": secrets["objects_key"],
-        "PINJAM_VAULT_KEY": secrets["vault_key"],
+        "PINJAM_KEY_FILE": str(key_file(state)),
+        "PINJAM_HASH_KEY": secrets["hash_key"],
+        "PINJAM_LINKS_KEY": secrets["links_key"],
         "PINJAM_CLOCK_FILE": str(clock_file(state)),
         "PINJAM_CACHE": "memory",
         # Everybody comes from the same address here.

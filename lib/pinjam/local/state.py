@@ -29,7 +29,7 @@ _TOKENS = (
     "twilio_auth_token",
     "fcm_token",
 )
-_KEYS = ("objects_key", "vault_key")
+_KEYS = ("hash_key", "links_key")
 
 
 class AlreadyRunning(Exception):
@@ -71,7 +71,7 @@ class StateLock:
 
 
 def read_secrets(state: Path) -> Mapping[str, str]:
-    """The system's secrets, made at the first start and kept; `objects_key` and `vault_key` are 32 bytes in base64."""
+    """The system's secrets, made at the first start and kept; `hash_key` and `links_key` are 32 bytes in base64."""
     path = state / "secrets.json"
     kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     fresh = {name: secrets.token_urlsafe(24) for name in _TOKENS}

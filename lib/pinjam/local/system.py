@@ -14,8 +14,7 @@ from argon2 import PasswordHasher
 from psycopg_pool import ConnectionPool
 
 from pinjam.adapters.firebase_auth import SigningKeys
-from pinjam.adapters.folder import FolderObjects
-from pinjam.adapters.vault import AesVault
+from pinjam.adapters.key_file import KeyFile
 from pinjam.domain.task import RATES
 from pinjam.local.broker import Broker
 from pinjam.local.database import EmbeddedDatabase
@@ -26,9 +25,7 @@ from pinjam.local.environment import (
     clock_file,
     credentials,
     environment,
-    objects_folder,
-    objects_key,
-    vault_key,
+    key_file,
 )
 from pinjam.local.functions import EVENT_FUNCTIONS, load_functions
 from pinjam.local.gateway import create_gateway, mount
@@ -138,6 +135,8 @@ class LocalSystem:
         reference = _read(self._repository / "openapi.json")
         self._running.enter_context(StateLock(self._state))
         self._secrets = read_secrets(self._state)
+        if not key_file(self._state).exists():
+            KeyFile(key_file(self._state)).renew()
         front = _Later()
         gateway = WsgiServer(front, port=self._port, threads=_GATEWAY_THREADS)
         self._running.callback(gateway.stop)
@@ -207,9 +206,6 @@ class LocalSystem:
         return server
 
     def _start_sandbox(self, pool: ConnectionPool, *, sweep_url: str) -> None:
-        objects = FolderObjects(
-            root=objects_folder(self._state), base_url=self.url, key=objects_key(self._secrets), now=time.time
-        )
         sandbox = Sandbox(
             pool,
             credentials=credentials(self._secrets),
@@ -218,8 +214,7 @@ class LocalSystem:
             payout_url=lambda: self.url + PAYOUT_WEBHOOK_PATH,
             sweep_url=lambda: sweep_url,
             whatsapp_url=lambda: self.url + WHATSAPP_WEBHOOK_PATH,
-            holder=BorrowersAsHolders(pool, AesVault(vault_key(self._secrets))),
-            objects=objects,
+            holder=BorrowersAsHolders(pool, lambda: self.app.vault),
             slow_s=self._slow_provider_s,
         )
         self.sandbox = self._running.enter_context(SandboxServers(sandbox))

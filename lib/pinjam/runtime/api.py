@@ -96,10 +96,10 @@ class Answer:
         return cls(answered.status, answered.body, {"Idempotent-Replayed": "true"} if answered.replayed else {})
 
     @classmethod
-    def file(cls, attachment: Attachment) -> "Answer":
-        """A file to be looked at, with the name to save it under."""
-        disposition = f'inline; filename="{attachment.filename}"'
-        return cls(200, attachment.content, {"Content-Disposition": disposition}, attachment.content_type)
+    def file(cls, attachment: Attachment, *, disposition: Literal["inline", "attachment"] = "inline") -> "Answer":
+        """A file to be looked at, or only to be saved, with the name to save it under."""
+        named = f'{disposition}; filename="{attachment.filename}"'
+        return cls(200, attachment.content, {"Content-Disposition": named}, attachment.content_type)
 
 
 Handler: TypeAlias = Callable[[Call[B, Q]], Answer]

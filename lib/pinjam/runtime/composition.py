@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from pinjam.services.delivering import Delivering
     from pinjam.services.devices import Devices
     from pinjam.services.documents import Documents
+    from pinjam.services.erasing import Erasing
+    from pinjam.services.exporting import Exporting
     from pinjam.services.lending import Lending
     from pinjam.services.limits import Limits
+    from pinjam.services.links import Links
     from pinjam.services.notifying import Notifying
     from pinjam.services.passkey_login import PasskeyLogin
     from pinjam.services.passkeys import Passkeys
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
         Holidays,
         IdentityCheck,
         Ids,
+        KeyWrapper,
         MessageReceipts,
         Messenger,
         ObjectStore,
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
     from pinjam.services.reckoning import Reckoning
     from pinjam.services.repaying import Repaying
     from pinjam.services.reviewing import Reviewing
+    from pinjam.services.rewrapping import Rewrapping
     from pinjam.services.servicing import Servicing
     from pinjam.services.sessions import Sessions
     from pinjam.services.signup import Registration
@@ -118,9 +123,23 @@ class App:
     @cached_property
     def vault(self) -> "Vault":
         """Personal fields."""
-        from pinjam.adapters.vault import AesVault
+        from pinjam.adapters.vault import EnvelopeVault
 
-        return AesVault(self.settings.vault_key)
+        return EnvelopeVault(store=self.store, keys=self.key_wrapper, hash_key=self.settings.hash_key)
+
+    @cached_property
+    def key_wrapper(self) -> "KeyWrapper":
+        """Keys that wrap the borrowers' keys."""
+        from pinjam.adapters.key_file import KeyFile
+
+        return KeyFile(self.settings.key_file)
+
+    @cached_property
+    def rewrapping(self) -> "Rewrapping":
+        """Borrowers' keys under a new key."""
+        from pinjam.services.rewrapping import Rewrapping
+
+        return Rewrapping(self.store, self.key_wrapper)
 
     @cached_property
     def accounts(self) -> "Accounts":
@@ -227,12 +246,16 @@ class App:
     @cached_property
     def objects(self) -> "ObjectStore":
         """Documents' bytes."""
-        import time
-
         from pinjam.adapters.folder import FolderObjects
 
-        objects = self.settings.objects
-        return FolderObjects(root=objects.path, base_url=self.settings.public_url, key=objects.key, now=time.time)
+        return FolderObjects(root=self.settings.objects_path)
+
+    @cached_property
+    def links(self) -> "Links":
+        """Addresses that give a document for a while."""
+        from pinjam.services.links import Links
+
+        return Links(self.settings.public_url, self.settings.links_key, self.clock)
 
     @cached_property
     def papers(self) -> "PaperReader":
@@ -391,12 +414,35 @@ class App:
         return Profiles(self.store, self.vault, self.clock, self.recorder, self.outbox)
 
     @cached_property
+    def exporting(self) -> "Exporting":
+        """All that is held about a borrower."""
+        from pinjam.services.exporting import Exporting
+
+        return Exporting(self.store, self.vault, self.clock, self.recorder)
+
+    @cached_property
+    def erasing(self) -> "Erasing":
+        """Forgetting a borrower."""
+        from pinjam.services.erasing import Erasing
+
+        return Erasing(self.store, self.accounts, self.objects, self.vault, self.clock, self.recorder)
+
+    @cached_property
     def documents(self) -> "Documents":
         """Papers."""
         from pinjam.services.documents import Documents
 
         return Documents(
-            self.store, self.objects, self.papers, self.policies, self.clock, self.ids, self.recorder, self.outbox
+            self.store,
+            self.vault,
+            self.objects,
+            self.links,
+            self.papers,
+            self.policies,
+            self.clock,
+            self.ids,
+            self.recorder,
+            self.outbox,
         )
 
     @cached_property
@@ -443,7 +489,7 @@ class App:
         """Decisions."""
         from pinjam.services.deciding import Deciding
 
-        return Deciding(self.store, self.policies, self.clock, self.recorder, self.outbox)
+        return Deciding(self.store, self.vault, self.policies, self.clock, self.recorder, self.outbox)
 
     @cached_property
     def reviewing(self) -> "Reviewing":
@@ -451,7 +497,14 @@ class App:
         from pinjam.services.reviewing import Reviewing
 
         return Reviewing(
-            self.store, self.objects, self.policies, self.clock, self.recorder, self.outbox, self.payout_desk
+            self.store,
+            self.vault,
+            self.links,
+            self.policies,
+            self.clock,
+            self.recorder,
+            self.outbox,
+            self.payout_desk,
         )
 
     @cached_property
@@ -564,7 +617,7 @@ class App:
         """Where push messages go."""
         from pinjam.services.devices import Devices
 
-        return Devices(self.store, self.clock, self.ids, self.recorder, self.outbox)
+        return Devices(self.store, self.vault, self.clock, self.ids, self.recorder, self.outbox)
 
     @cached_property
     def preferring(self) -> "Preferring":
@@ -583,6 +636,7 @@ class App:
             self.collecting,
             self.paying_out,
             self.delivering,
+            self.erasing,
             self.clock,
             self.recorder,
             self.outbox,

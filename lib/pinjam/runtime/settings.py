@@ -128,14 +128,6 @@ class Tasks:
 
 
 @dataclass(frozen=True)
-class Objects:
-    """The folder of the local object store, and the key of its download links."""
-
-    path: Path
-    key: bytes
-
-
-@dataclass(frozen=True)
 class Settings:
     """Typed settings. A group is read when it is first asked for, so that a function needs only its own.
 
@@ -236,10 +228,20 @@ class Settings:
             return 1
         return self._number("PINJAM_TRUSTED_HOPS")
 
+    @property
+    def key_file(self) -> Path:
+        """The file of the keys that wrap the borrowers' keys."""
+        return Path(self._text("PINJAM_KEY_FILE"))
+
     @cached_property
-    def vault_key(self) -> bytes:
-        """The key that seals personal fields."""
-        return self._bytes("PINJAM_VAULT_KEY")
+    def hash_key(self) -> bytes:
+        """The key of the hashes by which sealed values are found; it must never change."""
+        return self._bytes("PINJAM_HASH_KEY")
+
+    @cached_property
+    def links_key(self) -> bytes:
+        """The key that signs the addresses of documents."""
+        return self._bytes("PINJAM_LINKS_KEY")
 
     @cached_property
     def identity(self) -> Identity:
@@ -353,10 +355,10 @@ class Settings:
             account=self._text("PINJAM_TASKS_ACCOUNT"),
         )
 
-    @cached_property
-    def objects(self) -> Objects:
-        """Where documents' bytes are kept."""
-        return Objects(path=Path(self._text("PINJAM_OBJECTS_PATH")), key=self._bytes("PINJAM_OBJECTS_KEY"))
+    @property
+    def objects_path(self) -> Path:
+        """The folder of documents' bytes."""
+        return Path(self._text("PINJAM_OBJECTS_PATH"))
 
     def _text(self, name: str) -> str:
         value = self.values.get(name, "")

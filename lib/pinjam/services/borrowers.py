@@ -9,7 +9,8 @@ from pinjam.domain.history import history_of
 from pinjam.domain.loan import Loan
 from pinjam.domain.policy import Policy
 from pinjam.domain.user import User
-from pinjam.services.errors import NotFound
+from pinjam.services.errors import NotFound, StateForbids
+from pinjam.services.ports import Safe, Vault
 from pinjam.services.store import Find, Reader
 
 MOST = 100
@@ -31,6 +32,43 @@ def known(tx: Reader, user_id: str) -> User:
     if user is None:
         raise NotFound("user-not-found")
     return user
+
+
+def unrestricted(tx: Reader, user_id: str) -> User:
+    """As `known`, for what changes something: StateForbids for a borrower who has asked for erasure."""
+    user = known(tx, user_id)
+    if user.restricted_at is not None:
+        raise StateForbids("account-restricted")
+    return user
+
+
+def safe_of(vault: Vault, user_id: str) -> Safe:
+    """The borrower's safe; NotFound if the account has no borrower, or has one no longer. Not for transactions."""
+    try:
+        return vault.safe(user_id)
+    except LookupError:  # KeyDestroyed is one.
+        raise NotFound("user-not-found") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revealed:
+    """What is sealed of a borrower, readable; `account_number` is that of the bank account."""
+
+    nik: str
+    birth_date: date
+    address: str | None
+    account_number: str | None
+
+
+def reveal(user: User, safe: Safe) -> Revealed:
+    """The borrower's sealed values; `safe` is the borrower's own."""
+    account = user.bank_account
+    return Revealed(
+        nik=safe.open(user.nik, field="nik"),
+        birth_date=date.fromisoformat(safe.open(user.birth_date, field="birth_date")),
+        address=safe.open(user.address, field="address") if user.address else None,
+        account_number=safe.open(account.account_number, field="account_number") if account else None,
+    )
 
 
 def documents_of(tx: Reader, user_id: str) -> tuple[Document, ...]:

@@ -50,14 +50,13 @@ class Contracts:
         return Attachment(filename=f"{contract.number}.pdf", content_type=PDF, content=self.press.press(sheet))
 
     def _party(self, borrower: Signatory, user_id: str) -> Party:
-        sealed = borrower.address
-        number = self.vault.open(borrower.account_number, owner=user_id, field="account_number")
+        sealed, safe = borrower.address, self.vault.safe(user_id)
         return Party(
             full_name=borrower.full_name,
             nik_masked=borrower.nik_masked,
-            address=None if sealed is None else self.vault.open(sealed, owner=user_id, field="address"),
+            address=None if sealed is None else safe.open(sealed, field="address"),
             bank_code=borrower.bank_code,
-            account_number=mask(number),
+            account_number=mask(safe.open(borrower.account_number, field="account_number")),
             account_name=borrower.account_name,
         )
 

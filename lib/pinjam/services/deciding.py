@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from pinjam.domain.calendar import years_between
 from pinjam.domain.decision import decide
 from pinjam.domain.document import Document, DocumentKind
 from pinjam.domain.history import history_of, snapshot_of
@@ -12,10 +13,10 @@ from pinjam.domain.policy import Policies, Policy
 from pinjam.domain.pricing import quote
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
-from pinjam.services.borrowers import documents_of, known, loans_of
-from pinjam.services.ports import Clock
+from pinjam.services.borrowers import documents_of, known, loans_of, reveal
+from pinjam.services.ports import Clock, Vault
 from pinjam.services.recording import Actor, Outbox, Recorder, consume, last_record
-from pinjam.services.store import Store, Transaction
+from pinjam.services.store import Reader, Store, Transaction
 
 CONSUMER = "decide_loan"
 
@@ -32,6 +33,7 @@ class Deciding:
     """Answers applications."""
 
     store: Store
+    vault: Vault
     policies: Policies
     clock: Clock
     recorder: Recorder
@@ -40,6 +42,10 @@ class Deciding:
     def decide(self, event: Event) -> None:
         """Decide the application that an event tells of; a repetition of the event changes nothing."""
         actor = Actor(id=CONSUMER, request_id=event.request_id)
+        applicant = self.store.read(lambda tx: _applicant(tx, event.subject))
+        if applicant is None:
+            return
+        born = reveal(applicant, self.vault.safe(applicant.id)).birth_date
 
         def work(tx: Transaction) -> tuple[Event, ...]:
             loan = tx.get(Loan, event.subject)
@@ -51,7 +57,7 @@ class Deciding:
             previous = last_record(tx, loan.id)
             today, now = self.clock.today(), self.clock.now()
             policy = self.policies.on(today)
-            decision = decision_on(loan, user, papers, loans, policy, on=today, decided_at=now)
+            decision = decision_on(loan, user, papers, loans, policy, born=born, on=today, decided_at=now)
             decided = answered(loan, decision, policy, on=today)
             tx.update(decided)
             consume(tx, CONSUMER, event, now)
@@ -71,13 +77,18 @@ def decision_on(
     loans: tuple[Loan, ...],
     policy: Policy,
     *,
+    born: date,
     on: date,
     decided_at: datetime,
 ) -> Decision:
-    """The decision on an application, by what is known of its borrower now."""
+    """The decision on an application, by what is known of its borrower, born on the day `born`, now."""
     return decide(
         loan.application,
-        snapshot_of(user, has_income_document=any(one.kind is DocumentKind.INCOME for one in papers)),
+        snapshot_of(
+            user,
+            age=years_between(born, on),
+            has_income_document=any(one.kind is DocumentKind.INCOME for one in papers),
+        ),
         history_of(loans, application_id=loan.id, on=on, window_days=policy.decision.applications_window_days),
         policy,
         on,
@@ -94,3 +105,9 @@ def answered(loan: Loan, decision: Decision, policy: Policy, *, on: date) -> Loa
     offer = quote(policy, amount=answer.offered_amount, tenor_months=loan.tenor_months, start=on)
     expires_on = on + timedelta(days=policy.product.offer_valid_days)
     return move(loan, to, updated_at=at, decision=decision, offer=offer, offer_expires_on=expires_on)
+
+
+def _applicant(tx: Reader, loan_id: str) -> User | None:
+    """Whose application it is, None if there is nothing to decide."""
+    loan = tx.get(Loan, loan_id)
+    return known(tx, loan.user_id) if loan is not None and loan.status is LoanStatus.SUBMITTED else None

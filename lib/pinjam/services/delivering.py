@@ -70,7 +70,9 @@ class Delivering:
         user = known(tx, str(event.data.get("user_id", event.subject)))
         tale = tale_of(tx, event, user, today=self.clock.today())
         preferences = tx.get(Preferences, user.id)
-        if tale is None or (tale.marketing and not (preferences and preferences.marketing)):
+        if tale is None or user.erased_at is not None:
+            return None
+        if tale.marketing and (user.restricted_at is not None or not (preferences and preferences.marketing)):
             return None
         chosen = channels_for(tale.channels, preferences, mandatory=tale.mandatory)
         reachable = tuple(
@@ -242,7 +244,7 @@ class Delivering:
         refusal, fault = Refused("push", "no-device"), None
         for device in self.store.read(lambda tx: devices_of(tx, telling.user.id)):
             try:
-                sent.append(self.messengers[channel].send(replace(message, to=device.token or "")))
+                sent.append(self.messengers[channel].send(replace(message, to=self.devices.token(device))))
             except AddressGone as gone:
                 refusal = gone
                 self.devices.drop(device, actor=telling.actor)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from pinjam.domain.device import MOST_DEVICES, Device, Platform
 from pinjam.domain.trail import AuditRecord, Event
-from pinjam.services.borrowers import known
-from pinjam.services.ports import Clock, Ids
+from pinjam.services.borrowers import safe_of, unrestricted
+from pinjam.services.ports import Clock, Ids, Vault
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.store import Conflict, Find, Reader, Store, Transaction
 
@@ -20,6 +20,7 @@ class Devices:
     """Keeps device tokens. A token never reaches a log or the audit trail: who has it can be sent anything."""
 
     store: Store
+    vault: Vault
     clock: Clock
     ids: Ids
     recorder: Recorder
@@ -29,11 +30,19 @@ class Devices:
         """Send this borrower's push messages to the device with this token too, and nobody else's any more.
 
         Registering again is harmless. Beyond `MOST_DEVICES` the device registered longest ago is dropped. Who has
-        a device already hears of a further one, as it may be a stranger's.
+        a device already hears of a further one, as it may be a stranger's. StateForbids once erasure was asked for.
         """
+        brought = Device(
+            id=self.ids.new("dev"),
+            user_id=user_id,
+            token=safe_of(self.vault, user_id).seal(token, field="token"),
+            platform=platform,
+            registered_at=self.clock.now(),
+            token_hash=self.vault.fingerprint(token, field="token"),
+        )
 
         def work(tx: Transaction) -> tuple[Event, ...]:
-            return self._register(tx, user_id, token, platform, actor)
+            return self._register(tx, brought, actor)
 
         try:
             events = self.store.transact(work)
@@ -41,6 +50,12 @@ class Devices:
             # Another request brought the same token at the same time; now it is there to be found.
             events = self.store.transact(work)
         self.outbox.publish(*events)
+
+    def token(self, device: Device) -> str:
+        """What the push service knows a device by; LookupError for an empty place."""
+        if device.token is None:
+            raise LookupError(device.id)
+        return self.vault.safe(device.user_id).open(device.token, field="token")
 
     def drop(self, device: Device, *, actor: Actor) -> None:
         """Forget the token of a device that has it no longer, unless another was registered since."""
@@ -50,33 +65,26 @@ class Devices:
             if there is None:
                 raise LookupError(device.id)
             previous = last_record(tx, there.user_id)
-            if there.token == device.token:
-                tx.update(replace(there, token=None))
+            if there.token_hash is not None and there.token_hash == device.token_hash:
+                tx.update(replace(there, token=None, token_hash=None))
                 self._audit(tx, previous, there, "device-dropped", actor)
 
         self.store.transact(work)
 
-    def _register(
-        self, tx: Transaction, user_id: str, token: str, platform: Platform, actor: Actor
-    ) -> tuple[Event, ...]:
-        known(tx, user_id)
+    def _register(self, tx: Transaction, brought: Device, actor: Actor) -> tuple[Event, ...]:
+        user_id = brought.user_id
+        unrestricted(tx, user_id)
         places = _places(tx, user_id)
-        holder = next(iter(tx.find(Find(kind=Device, where={"token": token}, limit=1)).items), None)
+        holder = next(iter(tx.find(Find(kind=Device, where={"token_hash": brought.token_hash}, limit=1)).items), None)
         stranger = holder if holder is not None and holder.user_id != user_id else None
         previous = last_record(tx, user_id)
         previous_of_stranger = last_record(tx, stranger.user_id) if stranger else None
         if stranger is not None:
-            tx.update(replace(stranger, token=None))
+            tx.update(replace(stranger, token=None, token_hash=None))
             self._audit(tx, previous_of_stranger, stranger, "device-dropped", actor)
         mine = None if stranger else holder
         place = mine or _free(places)
-        device = Device(
-            id=place.id if place else self.ids.new("dev"),
-            user_id=user_id,
-            token=token,
-            platform=platform,
-            registered_at=self.clock.now(),
-        )
+        device = replace(brought, id=place.id) if place else brought
         if place is None:
             tx.insert(device)
         else:
@@ -87,7 +95,7 @@ class Devices:
         if all(one.token is None for one in places):
             return ()
         told = self.recorder.event(
-            tx, "account-changed", subject=user_id, actor=actor, change="new-device", device=platform
+            tx, "account-changed", subject=user_id, actor=actor, change="new-device", device=device.platform
         )
         return (told,)
 

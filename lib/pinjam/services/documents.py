@@ -11,22 +11,35 @@ from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import Kyc, User, UserStatus
 from pinjam.domain.verification import attempts_left, move_user
-from pinjam.services.borrowers import documents_of, known
+from pinjam.services.borrowers import documents_of, known, unrestricted
 from pinjam.services.errors import Denied, Invalid, NotFound, StateForbids, TooMany
-from pinjam.services.ports import Clock, Ids, ObjectStore, Paper, PaperReader, UnreadablePaper
+from pinjam.services.links import Links
+from pinjam.services.ports import (
+    Attachment,
+    Clock,
+    Ids,
+    ObjectStore,
+    Paper,
+    PaperReader,
+    UnreadablePaper,
+    Vault,
+)
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.store import Conflict, Find, Page, Store, Transaction
+from pinjam.services.store import Conflict, Find, Page, Reader, Store, Transaction
 
 IDENTITY_KINDS = frozenset({DocumentKind.KTP, DocumentKind.SELFIE})
-DOWNLOAD_S = 300
+SEALED = "application/octet-stream"
+SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "application/pdf": "pdf"}
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Takes in and shows papers."""
+    """Takes in and shows papers. Their bytes are sealed before they leave for the object store."""
 
     store: Store
+    vault: Vault
     objects: ObjectStore
+    links: Links
     papers: PaperReader
     policies: Policies
     clock: Clock
@@ -37,18 +50,19 @@ class Documents:
     def upload(self, user_id: str, *, kind: DocumentKind, content: bytes, actor: Actor) -> Document:
         """Keep a paper. The same bytes again are the same document.
 
-        Invalid if it is not a paper of its kind; StateForbids while, and after, the identity is proven;
-        TooMany when today's attempts are used up.
+        Invalid if it is not a paper of its kind; StateForbids while, and after, the identity is proven, and once
+        erasure was asked for; TooMany when today's attempts are used up.
         """
         try:
             paper = self.papers.read(content, pdf_allowed=kind is DocumentKind.INCOME)
         except UnreadablePaper as wrong:
             raise Invalid(FieldProblem(field="file", code=wrong.code, params=wrong.params)) from None
         new = self._describe(user_id, kind, content, paper)
-        earlier = self.store.read(lambda tx: _same(documents_of(tx, user_id), new))
+        earlier = self.store.read(lambda tx: self._earlier(tx, new))
         if earlier is None:
             # The bytes go first: a row without bytes would be a paper that cannot be shown.
-            self.objects.put(new.object_key, paper.content, content_type=paper.content_type)
+            sealed = self.vault.safe(user_id).seal_bytes(paper.content, field=field_of(new))
+            self.objects.put(new.object_key, sealed, content_type=SEALED)
         try:
             document, events = self.store.transact(lambda tx: self._keep(tx, new, actor))
         except Conflict:
@@ -69,14 +83,32 @@ class Documents:
         return self.store.read(lambda tx: tx.find(query))
 
     def show(self, user_id: str, document_id: str) -> tuple[Document, str]:
-        """One paper, and a URL that gives its bytes for five minutes. NotFound if it is not the borrower's."""
+        """One paper, and an address that gives its bytes for five minutes. NotFound if it is not the borrower's."""
         document = self.store.read(lambda tx: tx.get(Document, document_id))
         if document is None or document.user_id != user_id:
             raise NotFound("document-not-found")
-        url = self.objects.download_url(
-            document.object_key, content_type=document.content_type, expires_in_s=DOWNLOAD_S
+        return document, self.links.to(document.id)
+
+    def content(self, document_id: str, *, expires: int, signature: str) -> Attachment:
+        """The bytes behind such an address. Forbidden if it is not, or no longer, good; NotFound if they are gone."""
+        self.links.check(document_id, expires=expires, signature=signature)
+        document = self.store.read(lambda tx: tx.get(Document, document_id))
+        if document is None:
+            raise NotFound("document-not-found")
+        try:
+            safe = self.vault.safe(document.user_id)
+            content = safe.open_bytes(self.objects.get(document.object_key), field=field_of(document))
+        except LookupError:  # KeyDestroyed is one.
+            raise NotFound("document-not-found") from None
+        return Attachment(
+            filename=f"{document.id}.{SUFFIXES[document.content_type]}",
+            content_type=document.content_type,
+            content=content,
         )
-        return document, url
+
+    def _earlier(self, tx: Reader, new: Document) -> Document | None:
+        known(tx, new.user_id)
+        return _same(documents_of(tx, new.user_id), new)
 
     def _describe(self, user_id: str, kind: DocumentKind, content: bytes, paper: Paper) -> Document:
         document_id = self.ids.new("doc")
@@ -94,7 +126,7 @@ class Documents:
         )
 
     def _keep(self, tx: Transaction, new: Document, actor: Actor) -> tuple[Document, tuple[Event, ...]]:
-        user = known(tx, new.user_id)
+        user = unrestricted(tx, new.user_id)
         documents = documents_of(tx, new.user_id)
         previous = last_record(tx, new.user_id)
         earlier = _same(documents, new)
@@ -153,6 +185,11 @@ class Documents:
         return self.recorder.event(
             tx, "user-documents-completed", subject=user.id, actor=actor, reference=kyc.reference
         )
+
+
+def field_of(document: Document) -> str:
+    """What a document's bytes are sealed as."""
+    return f"document:{document.id}"
 
 
 def _same(documents: tuple[Document, ...], new: Document) -> Document | None:

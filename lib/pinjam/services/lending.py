@@ -10,7 +10,7 @@ from pinjam.domain.policy import Policies, Policy
 from pinjam.domain.pricing import FieldProblem, check_request
 from pinjam.domain.trail import Event
 from pinjam.domain.user import Locale, User, UserStatus
-from pinjam.services.borrowers import MOST, known, loans_of
+from pinjam.services.borrowers import MOST, known, loans_of, unrestricted
 from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.ports import Clock, Ids
@@ -64,7 +64,7 @@ class Lending:
         """Take in an application; the decision follows by event.
 
         Invalid for a field outside the policy; StateForbids without a proven identity, with another open
-        application or a live loan.
+        application or a live loan, or once erasure was asked for.
         """
         loan_id = self.ids.new("loan")
 
@@ -73,7 +73,7 @@ class Lending:
             kept = keyed.recall(tx, now=now)
             if isinstance(kept, Answered):
                 return kept, ()
-            user = known(tx, user_id)
+            user = unrestricted(tx, user_id)
             standing = loans_of(tx, user_id)
             application = self._application(user, form)
             _check_free(user, standing)

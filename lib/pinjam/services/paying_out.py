@@ -309,7 +309,7 @@ class PayingOut:
         return (told(self.recorder, tx, "payout-failed", back, actor),)
 
     def _number(self, user_id: str, account: BankAccount) -> str:
-        return self.vault.open(account.account_number, owner=user_id, field="account_number")
+        return self.vault.safe(user_id).open(account.account_number, field="account_number")
 
 
 def told(recorder: Recorder, tx: Transaction, topic: PayoutTopic, payout: Payout, actor: Actor) -> Event:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pinjam.domain.notification import Channel
 from pinjam.domain.preferences import Preferences
-from pinjam.services.borrowers import known
+from pinjam.services.borrowers import known, unrestricted
 from pinjam.services.ports import Clock
 from pinjam.services.recording import Actor, Recorder, last_record
 from pinjam.services.store import Reader, Store, Transaction
@@ -29,10 +29,13 @@ class Preferring:
         return self.store.read(work) or Preferences(id=user_id, updated_at=self.clock.now())
 
     def choose(self, user_id: str, *, channels: Mapping[Channel, bool], marketing: bool, actor: Actor) -> Preferences:
-        """Replace the whole choice; choosing the same again changes nothing. Every channel must be there."""
+        """Replace the whole choice; choosing the same again changes nothing. Every channel must be there.
+
+        StateForbids once erasure was asked for.
+        """
 
         def work(tx: Transaction) -> Preferences:
-            known(tx, user_id)
+            unrestricted(tx, user_id)
             before = tx.get(Preferences, user_id)
             previous = last_record(tx, user_id)
             chosen = Preferences(

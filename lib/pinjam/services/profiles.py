@@ -5,10 +5,10 @@ from typing import TypedDict, Unpack
 
 from pinjam.domain.trail import Event
 from pinjam.domain.user import BankAccount, Locale, User, UserStatus
-from pinjam.services.borrowers import Borrower, documents_of, gather, known, loans_of
+from pinjam.services.borrowers import Borrower, Revealed, documents_of, gather, loans_of, reveal, safe_of, unrestricted
 from pinjam.services.errors import StateForbids
 from pinjam.services.payout_desk import waiting
-from pinjam.services.ports import Clock, Vault
+from pinjam.services.ports import Clock, Safe, Vault
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.store import Store, Transaction
 
@@ -51,29 +51,29 @@ class Profiles:
         """The borrower's data; NotFound if there are none."""
         return self.store.read(lambda tx: gather(tx, user_id))
 
-    def account_number(self, user: User) -> str | None:
-        """The bank account's number, readable; None if there is no account."""
-        if user.bank_account is None:
-            return None
-        return self.vault.open(user.bank_account.account_number, owner=user.id, field="account_number")
+    def reveal(self, user: User) -> Revealed:
+        """What is sealed of the borrower, readable."""
+        return reveal(user, safe_of(self.vault, user.id))
 
     def change(self, user_id: str, *, actor: Actor, **changes: Unpack[Changes]) -> Borrower:
         """Change what is given and nothing else.
 
         StateForbids `name-fixed` for another name once the identity is proven, because the name is then
-        what the identity card says; `verification-running` while it is being proven for the name as it is.
-        With another bank account, what is owed to the borrower is paid out anew, by event.
+        what the identity card says; `verification-running` while it is being proven for the name as it is;
+        `account-restricted` once erasure was asked for. With another bank account, what is owed to the borrower is
+        paid out anew, by event.
         """
+        safe = safe_of(self.vault, user_id)
 
         def work(tx: Transaction) -> tuple[Borrower, tuple[Event, ...]]:
-            user = known(tx, user_id)
+            user = unrestricted(tx, user_id)
             documents, loans = documents_of(tx, user_id), loans_of(tx, user_id)
             tells = "bank_account" in changes and bool(waiting(tx, user_id))
             previous = last_record(tx, user_id)
             name = changes.get("full_name")
             if name is not None and name != user.full_name and user.status in NAME_HELD:
                 raise StateForbids(NAME_HELD[user.status])
-            changed = self._changed(user, changes)
+            changed = self._changed(user, changes, safe)
             tx.update(changed)
             self.recorder.audit(
                 tx,
@@ -94,14 +94,14 @@ class Profiles:
         self.outbox.publish(*events)
         return borrower
 
-    def _changed(self, user: User, changes: Changes) -> User:
+    def _changed(self, user: User, changes: Changes, safe: Safe) -> User:
         plain = {key: value for key, value in changes.items() if key not in ("address", "bank_account")}
         user = replace(user, updated_at=self.clock.now(), **plain)  # type: ignore[arg-type]  # keys are Changes' own
         if "address" in changes:
-            user = replace(user, address=self.vault.seal(changes["address"], owner=user.id, field="address"))
+            user = replace(user, address=safe.seal(changes["address"], field="address"))
         if "bank_account" in changes:
             account = changes["bank_account"]
-            number = self.vault.seal(account.account_number, owner=user.id, field="account_number")
+            number = safe.seal(account.account_number, field="account_number")
             user = replace(
                 user,
                 bank_account=BankAccount(

@@ -7,7 +7,7 @@ with its audit record, which has the reviewer and the reason.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pinjam.domain.document import Document, DocumentStatus
@@ -18,12 +18,12 @@ from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.review import RulesForbid, approved, declined
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import User, UserStatus
-from pinjam.services.borrowers import MOST, documents_of, known, loans_of
+from pinjam.services.borrowers import MOST, documents_of, known, loans_of, reveal, safe_of
 from pinjam.services.deciding import answered, decision_on
-from pinjam.services.documents import DOWNLOAD_S
 from pinjam.services.errors import Invalid, NotFound, StateForbids
+from pinjam.services.links import Links
 from pinjam.services.payout_desk import PayoutDesk
-from pinjam.services.ports import Clock, ObjectStore, Unavailable
+from pinjam.services.ports import Clock, Unavailable, Vault
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.store import Find, Reader, Store, Transaction
 from pinjam.services.verification import conclude
@@ -66,10 +66,12 @@ class Case:
     `payout` is there when the case is about money on its way, for `loan`; `holder` is whom the bank then names as the
     holder of its account, None if it knows none or gives no answer.
 
-    `papers` come with a URL that gives their bytes for five minutes; `trail` is the subject's audit log.
+    `born` is the borrower's birth date. `papers` come with a URL that gives their bytes for five minutes; `trail`
+    is the subject's audit log.
     """
 
     user: User
+    born: date
     loan: Loan | None
     others: tuple[Loan, ...]
     trail: tuple[AuditRecord, ...]
@@ -103,7 +105,8 @@ class Reviewing:
     """Lets a person decide what the machine would not."""
 
     store: Store
-    objects: ObjectStore
+    vault: Vault
+    links: Links
     policies: Policies
     clock: Clock
     recorder: Recorder
@@ -123,6 +126,7 @@ class Reviewing:
 
     def show(self, case_id: str) -> Case:
         """The case of a borrower's identity, of a loan or of a payout. NotFound if there is no such."""
+        born = self._born(case_id)
 
         def work(tx: Reader) -> tuple[Case, tuple[Document, ...]]:
             subject = _subject(tx, case_id)
@@ -131,6 +135,7 @@ class Reviewing:
             trail = Find(kind=AuditRecord, where={"subject": case_id}, order="number", descending=True, limit=MOST)
             case = Case(
                 user=user,
+                born=born,
                 loan=loan if isinstance(loan, Loan) else None,
                 others=tuple(one for one in loans_of(tx, user.id) if loan is None or one.id != loan.id),
                 trail=tx.find(trail).items[::-1],
@@ -139,11 +144,7 @@ class Reviewing:
             return case, documents_of(tx, user.id)
 
         case, documents = self.store.read(work)
-        papers = tuple(
-            (one, self.objects.download_url(one.object_key, content_type=one.content_type, expires_in_s=DOWNLOAD_S))
-            for one in documents
-            if one.status is not DocumentStatus.REPLACED
-        )
+        papers = tuple((one, self.links.to(one.id)) for one in documents if one.status is not DocumentStatus.REPLACED)
         return replace(case, papers=papers, holder=self._holder(case.payout))
 
     def _holder(self, payout: Payout | None) -> str | None:
@@ -166,11 +167,12 @@ class Reviewing:
                 return settle(case_id, reason=verdict.reason, actor=actor)
             except NotFound:
                 raise NotFound("case-not-found") from None
+        born = self._born(case_id)
 
         def work(tx: Transaction) -> tuple[User | Loan, tuple[Event, ...]]:
             subject = _subject(tx, case_id)
             if isinstance(subject, Loan):
-                return self._application(tx, subject, verdict, actor)
+                return self._application(tx, subject, born, verdict, actor)
             if isinstance(subject, User):
                 return self._identity(tx, subject, verdict, actor)
             raise NotFound("case-not-found")
@@ -178,6 +180,16 @@ class Reviewing:
         decided, events = self.store.transact(work)
         self.outbox.publish(*events)
         return decided
+
+    def _born(self, case_id: str) -> date:
+        """The birth date of whom a case is about. NotFound if there is no such case."""
+
+        def work(tx: Reader) -> User:
+            subject = _subject(tx, case_id)
+            return subject if isinstance(subject, User) else known(tx, subject.user_id)
+
+        user = self.store.read(work)
+        return reveal(user, safe_of(self.vault, user.id)).birth_date
 
     def _identity(self, tx: Transaction, user: User, verdict: Verdict, actor: Actor) -> tuple[User, tuple[Event, ...]]:
         documents = documents_of(tx, user.id)
@@ -200,7 +212,7 @@ class Reviewing:
         )
 
     def _application(
-        self, tx: Transaction, loan: Loan, verdict: Verdict, actor: Actor
+        self, tx: Transaction, loan: Loan, born: date, verdict: Verdict, actor: Actor
     ) -> tuple[Loan, tuple[Event, ...]]:
         user, papers, loans = known(tx, loan.user_id), documents_of(tx, loan.user_id), loans_of(tx, loan.user_id)
         previous = last_record(tx, loan.id)
@@ -209,7 +221,7 @@ class Reviewing:
         today, now = self.clock.today(), self.clock.now()
         policy = self.policies.on(today)
         if verdict.approve:
-            again = decision_on(loan, user, papers, loans, policy, on=today, decided_at=now)
+            again = decision_on(loan, user, papers, loans, policy, born=born, on=today, decided_at=now)
             try:
                 decision = approved(loan.decision, again, loan.application, policy, decided_at=now)
             except RulesForbid as rules:

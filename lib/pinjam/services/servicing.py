@@ -14,12 +14,13 @@ from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.collecting import Collecting
 from pinjam.services.delivering import Delivering, waiting_since
+from pinjam.services.erasing import Erasing
 from pinjam.services.errors import Denied
 from pinjam.services.paying_out import PayingOut
 from pinjam.services.ports import Clock, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.repaying import OPEN_FOR
-from pinjam.services.store import Contention, Find, Record, Store, Transaction
+from pinjam.services.store import Contention, Find, Record, Store, Transaction, each
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Swept:
     refunds_retried: int = 0
     reminders: int = 0
     messages_resumed: int = 0
+    erased: int = 0
     faults: int = 0
 
 
@@ -70,6 +72,7 @@ class Servicing:
     collecting: Collecting
     paying_out: PayingOut
     delivering: Delivering
+    erasing: Erasing
     clock: Clock
     recorder: Recorder
     outbox: Outbox
@@ -85,6 +88,7 @@ class Servicing:
             self._retry_payouts,
             self._remind,
             self._resume_messages,
+            self._erase,
         )
         for job in jobs:
             before = asdict(swept)
@@ -224,21 +228,13 @@ class Servicing:
                 swept.faults += 1
                 log.warning("message-resume-failed", extra={"notification": waiting.id, "fault": str(fault)})
 
+    def _erase(self, swept: Swept, actor: Actor) -> None:
+        for user in self._each(self.erasing.due()):
+            try:
+                swept.erased += self.erasing.erase(user.id, actor=actor)
+            except (Unavailable, Contention) as fault:
+                swept.faults += 1
+                log.warning("erasure-failed", extra={"user": user.id, "fault": str(fault)})
+
     def _each(self, query: Find[R]) -> Iterator[R]:
-        """Every record of a query, a batch at a time; the cursor goes on even where records change meanwhile."""
-        after: str | None = None
-        while True:
-            turn = Find(
-                kind=query.kind,
-                where=query.where,
-                order=query.order,
-                at_least=query.at_least,
-                below=query.below,
-                limit=query.limit,
-                after=after,
-            )
-            page = self.store.read(lambda tx, turn=turn: tx.find(turn))  # type: ignore[misc]  # bound per turn
-            yield from page.items
-            after = page.next_cursor
-            if after is None:
-                return
+        return each(self.store, query)

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 
+from pinjam.domain.keys import UserKey
 from pinjam.domain.nik import InvalidNik, Nik, mask_nik, parse_nik
 from pinjam.domain.password import Personal, check_password
 from pinjam.domain.phone import InvalidPhone, parse_phone
@@ -61,7 +62,7 @@ class Registration:
         StateForbids `already-registered` when e-mail, phone or NIK is taken; TooMany when an unfinished
         sign-up's password is guessed at.
         """
-        user = self._claim(self._new_user(form), request_id=request_id)
+        user = self._claim(*self._new_user(form), request_id=request_id)
         # The crash may have come after the account was made: then whoever knows its password may go on.
         with suppress(AccountExists):
             self.accounts.create(uid=user.id, email=user.email, password=form.password)
@@ -75,19 +76,20 @@ class Registration:
         user = self._complete(user, request_id=request_id)
         return Borrower(user=user, documents=(), loans=()), tokens
 
-    def _new_user(self, form: SignUp) -> User:
+    def _new_user(self, form: SignUp) -> tuple[User, UserKey]:
         now, today = self.clock.now(), self.clock.today()
         phone, nik = self._checked(form, today)
         uid = self.ids.new("usr")
-        return User(
+        key, safe = self.vault.issue(uid, at=now)
+        user = User(
             id=uid,
             full_name=" ".join(form.full_name.split()),
             email=form.email.lower(),
             phone=phone,
-            nik=self.vault.seal(nik.number, owner=uid, field="nik"),
+            nik=safe.seal(nik.number, field="nik"),
             nik_hash=self.vault.fingerprint(nik.number, field="nik"),
             nik_masked=mask_nik(nik.number),
-            birth_date=nik.birth_date,
+            birth_date=safe.seal(nik.birth_date.isoformat(), field="birth_date"),
             gender=nik.gender,
             status=UserStatus.REGISTERED,
             locale=form.locale,
@@ -99,6 +101,7 @@ class Registration:
             created_at=now,
             updated_at=now,
         )
+        return user, key
 
     def _checked(self, form: SignUp, today: date) -> tuple[str, Nik]:
         """The phone in E.164 and the NIK; Invalid naming every field that is wrong."""
@@ -120,7 +123,7 @@ class Registration:
             raise Invalid(*problems)
         return phone, nik
 
-    def _claim(self, user: User, *, request_id: str) -> User:
+    def _claim(self, user: User, key: UserKey, *, request_id: str) -> User:
         """Our row: a new one, or the unfinished one of the same person."""
 
         def work(tx: Transaction) -> User:
@@ -131,6 +134,7 @@ class Registration:
             }
             if not found:
                 tx.insert(user)
+                tx.insert(key)
                 self._audit(tx, None, user, "user-registered", request_id)
                 return user
             (earlier, *others) = found.values()

@@ -3,14 +3,15 @@
 An adapter stores every record type in `KINDS` and passes the contract suite in `tests/contracts`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import Enum
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from pinjam.domain.device import Device
 from pinjam.domain.document import Document
+from pinjam.domain.keys import UserKey
 from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan
 from pinjam.domain.notification import Notification
@@ -24,6 +25,7 @@ from pinjam.domain.user import User
 
 Record: TypeAlias = (
     User
+    | UserKey
     | Document
     | Loan
     | Payment
@@ -58,6 +60,7 @@ class Kind:
 
 KINDS: Mapping[type, Kind] = {
     User: Kind("users", (("email",), ("phone",), ("nik_hash",))),
+    UserKey: Kind("user_keys"),
     Document: Kind("documents", (("user_id", "kind", "source_sha256"),)),
     Loan: Kind("loans", (("open_for",), ("payout_id",))),
     Payment: Kind("payments"),
@@ -65,7 +68,7 @@ KINDS: Mapping[type, Kind] = {
     Refund: Kind("refunds", (("payout_id",),)),
     Payout: Kind("payouts", (("open_for",), ("reference",))),
     Notification: Kind("notifications"),
-    Device: Kind("devices", (("token",),)),
+    Device: Kind("devices", (("token_hash",),)),
     Preferences: Kind("preferences"),
     Passkey: Kind("passkeys", (("credential_id",),)),
     Challenge: Kind("challenges"),
@@ -177,3 +180,15 @@ class Store(Protocol):
     def read(self, work: Callable[[Reader], A]) -> A:
         """Run `work` on one consistent view, without being able to write."""
         ...
+
+
+def each(store: Store, query: Find[R]) -> Iterator[R]:
+    """Every record of a query, a page at a time; the cursor goes on even where records change meanwhile."""
+    after: str | None = query.after
+    while True:
+        turn = replace(query, after=after)
+        page = store.read(lambda tx, turn=turn: tx.find(turn))  # type: ignore[misc]  # bound per turn
+        yield from page.items
+        after = page.next_cursor
+        if after is None:
+            return

@@ -10,7 +10,8 @@ from pinjam.domain.task import MOST_TRIES, Task, pause_after
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import Kyc, KycCheck, User, UserStatus
 from pinjam.domain.verification import UNANSWERED, judge, move_user
-from pinjam.services.borrowers import documents_of, known
+from pinjam.services.borrowers import documents_of, known, reveal
+from pinjam.services.documents import field_of
 from pinjam.services.ports import Clock, IdentityCheck, IdentityClaim, ObjectStore, Refused, Tasks, Unavailable, Vault
 from pinjam.services.recording import Actor, Outbox, Recorder, consume, consumed, last_record
 from pinjam.services.store import Store, Transaction
@@ -61,15 +62,21 @@ class Verification:
             self._conclude(event, status, checks, reasons)
 
     def _claim(self, user: User, papers: dict[DocumentKind, Document]) -> IdentityClaim:
+        safe = self.vault.safe(user.id)
+        private = reveal(user, safe)
+
+        def picture(kind: DocumentKind) -> bytes:
+            return safe.open_bytes(self.objects.get(papers[kind].object_key), field=field_of(papers[kind]))
+
         return IdentityClaim(
             reference=user.kyc.reference or user.id,
-            nik=self.vault.open(user.nik, owner=user.id, field="nik"),
+            nik=private.nik,
             full_name=user.full_name,
-            birth_date=user.birth_date,
+            birth_date=private.birth_date,
             email=user.email,
             phone=user.phone,
-            ktp_image=self.objects.get(papers[DocumentKind.KTP].object_key),
-            selfie_image=self.objects.get(papers[DocumentKind.SELFIE].object_key),
+            ktp_image=picture(DocumentKind.KTP),
+            selfie_image=picture(DocumentKind.SELFIE),
         )
 
     def _count_fault(self, event: Event, fault: Unavailable) -> None:

@@ -11,7 +11,6 @@ from flask import Flask, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from werkzeug.exceptions import HTTPException
 
-from pinjam.adapters.folder import FolderObjects
 from pinjam.adapters.http_client import trusted_authorities
 from pinjam.local.sandbox.callbacks import Callbacks
 from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile, TooFar
@@ -85,7 +84,6 @@ class World:
     inbox: Inbox
     faults: Faults
     clock: ClockFile
-    objects: FolderObjects | None
     payouts: Payouts
     payout_callbacks: Callbacks
     server_key: str
@@ -108,7 +106,6 @@ def controls(world: World) -> WSGIApplication:
         ("/sandbox/clock", "GET", calls.clock),
         ("/sandbox/clock", "POST", calls.move_clock),
         ("/sandbox/sweep", "POST", calls.sweep),
-        ("/sandbox/objects/<path:key>", "GET", calls.object),
         ("/sandbox/passkey", "GET", passkey_page),
         ("/sandbox/passkey.js", "GET", passkey_script),
     )
@@ -193,23 +190,6 @@ class _Controls:
         except httpx.HTTPError as error:
             return _error(502, f"The sweep did not answer ({type(error).__name__}).")
         return Response(answer.content, answer.status_code, content_type=answer.headers.get("Content-Type"))
-
-    def object(self, key: str) -> Response:
-        if self._world.objects is None:
-            return _error(404, "Not Found")
-        try:
-            content, content_type = self._world.objects.open_signed(key, request.args)
-        except PermissionError as error:
-            return _error(403, str(error))
-        except LookupError:
-            return _error(404, "Not Found")
-        # What a borrower uploaded must not run as a page of this origin, nor stay in a shared cache.
-        headers = {
-            "Content-Disposition": "attachment",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        }
-        return Response(content, 200, headers, content_type=content_type)
 
     def _notify(self, order: SandboxOrder, times: int) -> list[int]:
         body = notification(order, self._world.server_key)

@@ -1,5 +1,7 @@
 """Who holds a bank account, as far as the sandbox's banks know: they believe the borrowers of the local system."""
 
+from collections.abc import Callable
+
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
@@ -12,9 +14,12 @@ _WAITING = """
 
 
 class BorrowersAsHolders:
-    """Every account is that of the borrower who gave it; of several who wait for money, all together."""
+    """Every account is that of the borrower who gave it; of several who wait for money, all together.
 
-    def __init__(self, pool: ConnectionPool, vault: Vault) -> None:
+    `vault` is asked for when it is needed: the system that has it starts after its banks.
+    """
+
+    def __init__(self, pool: ConnectionPool, vault: Callable[[], Vault]) -> None:
         self._pool = pool
         self._vault = vault
 
@@ -26,10 +31,11 @@ class BorrowersAsHolders:
         """  # noqa: S608 - the words above
         with self._pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(query, (bank,)).fetchall()
+        vault = self._vault()
         holders = [
             (row["full_name"], row["waiting"])
             for row in rows
-            if self._vault.open(row["sealed"], owner=row["id"], field="account_number") == account
+            if vault.safe(row["id"]).open(row["sealed"], field="account_number") == account
         ]
         names = [name for name, waiting in holders if waiting] or [name for name, _ in holders[:1]]
         return " DAN/ATAU ".join(dict.fromkeys(name.upper() for name in names)) or None

@@ -11,7 +11,6 @@ from flask import Flask, Response, jsonify
 from psycopg_pool import ConnectionPool
 from werkzeug.exceptions import HTTPException
 
-from pinjam.adapters.folder import FolderObjects
 from pinjam.local.sandbox.callbacks import Callbacks
 from pinjam.local.sandbox.clock import ClockFile
 from pinjam.local.sandbox.controls import World, controls
@@ -77,7 +76,6 @@ class Sandbox:
         sweep_url: Callable[[], str],
         holder: Holder,
         whatsapp_url: Callable[[], str] | None = None,
-        objects: FolderObjects | None = None,
         slow_s: float = 12,
         seed: int | None = None,
         payout_balance: int = 1_000_000_000_000,
@@ -88,7 +86,6 @@ class Sandbox:
         self._clock = clock
         self._notify_url = notify_url
         self._sweep_url = sweep_url
-        self._objects = objects
         self._slow_s = slow_s
         self._closed = threading.Event()
         self._callbacks = None if whatsapp_url is None else Callbacks(whatsapp_url)
@@ -150,7 +147,6 @@ class Sandbox:
                 inbox=self.inbox,
                 faults=self.faults,
                 clock=self._clock,
-                objects=self._objects,
                 payouts=self.payouts,
                 payout_callbacks=self._payout_callbacks,
                 server_key=self._credentials.server_key,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pinjam.domain.document import Document
-from pinjam.runtime.models.fields import Instant, Shown
+from pinjam.runtime.models.fields import Given, Instant, Shown
 
 
 class DocumentShown(Shown):
@@ -37,6 +37,13 @@ class DocumentWithLink(DocumentShown):
     """A paper, and where to get it."""
 
     download_url: Annotated[str, Field(description="Valid for five minutes, for whoever holds it.")]
+
+
+class LinkQuery(Given):
+    """What a link to a paper carries."""
+
+    expires: Annotated[int, Field(ge=0, le=2**40, description="Seconds since 1970.")]
+    signature: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class DocumentList(Shown):

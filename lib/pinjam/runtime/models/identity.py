@@ -171,14 +171,14 @@ class UserShown(Shown):
         """The borrower as the API shows them, reasons in the caller's language."""
         user = borrower.user
         today = app.clock.today()
-        account = user.bank_account
+        account, private = user.bank_account, app.profiles.reveal(user)
         return cls(
             id=user.id,
             full_name=user.full_name,
             email=user.email,
             phone=user.phone,
             nik_masked=user.nik_masked,
-            birth_date=user.birth_date,
+            birth_date=private.birth_date,
             gender=user.gender,
             status=user.status.value,
             kyc=KycShown(
@@ -190,10 +190,10 @@ class UserShown(Shown):
             monthly_income=user.monthly_income,
             other_instalments=user.other_instalments,
             occupation=user.occupation,
-            address=app.vault.open(user.address, owner=user.id, field="address") if user.address else None,
+            address=private.address,
             bank_account=BankAccountShown(
                 bank_code=account.bank_code,
-                account_number=app.profiles.account_number(user) or "",
+                account_number=private.account_number or "",
                 account_name=account.account_name,
             )
             if account

@@ -61,13 +61,13 @@ class IdentityShown(Shown):
     faults: Annotated[int, Field(description="How often the provider gave no answer in the last one.")]
 
     @classmethod
-    def of(cls, user: User) -> "IdentityShown":
+    def of(cls, user: User, *, born: date) -> "IdentityShown":
         """The borrower with the latest verification."""
         return cls(
             id=user.id,
             full_name=user.full_name,
             nik_masked=user.nik_masked,
-            birth_date=user.birth_date,
+            birth_date=born,
             gender=user.gender,
             occupation=user.occupation,
             status=user.status.value,
@@ -230,7 +230,7 @@ class CaseShown(Shown):
     def of(cls, case: Case) -> "CaseShown":
         """The case as staff see it."""
         return cls(
-            identity=IdentityShown.of(case.user),
+            identity=IdentityShown.of(case.user, born=case.born),
             application=ApplicationShown.of(case.loan) if case.loan else None,
             payout=PayoutShown.of(case.payout, case.holder) if case.payout else None,
             other_loans=[LoanBrief.of(one) for one in case.others],

@@ -15,6 +15,7 @@ class SweptShown(Shown):
     refunds_retried: int
     reminders: int
     messages_resumed: int
+    erased: int
     faults: int
 
     @classmethod
@@ -29,5 +30,6 @@ class SweptShown(Shown):
             refunds_retried=swept.refunds_retried,
             reminders=swept.reminders,
             messages_resumed=swept.messages_resumed,
+            erased=swept.erased,
             faults=swept.faults,
         )
