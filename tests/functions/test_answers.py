@@ -244,3 +244,24 @@ def test_a_sweep_counts_what_it_did(functions: Functions, user_id: str) -> None:
         "faults": 0,
     }
     assert functions.call("sweep", "GET", "/").status_code == 405
+
+
+def test_an_export_and_an_erasure_answer_as_the_contract_says(functions: Functions) -> None:
+    user = functions.world.register()
+    held = functions.call("profile", "POST", "/api/users/export", user=user.id)
+    assert (held.status_code, held.json["user"], held.json["nik"]) == (200, USER | {"id": user.id}, "3171015508900001")
+    assert [one["action"] for one in held.json["audit"]] == ["user-registered", "account-created", "data-exported"]
+    asked = functions.call("profile", "POST", "/api/users/erasure", user=user.id)
+    assert (asked.status_code, asked.json) == (202, {"status": "restricted", "erased_after": "2026-12-24"})
+    refused = functions.call("profile", "PATCH", "/api/users/profile", {"locale": "en"}, user=user.id)
+    assert (refused.status_code, refused.json["code"]) == (409, "account-restricted")
+
+
+def test_a_profile_costs_one_unwrap(functions: Functions) -> None:
+    world = functions.world
+    user_id = world.verified()
+    world.app.vault.forget(user_id)
+    world.wrapper.unwrapped.clear()
+    for _ in range(2):
+        assert functions.call("profile", "GET", "/api/users/profile", user=user_id).status_code == 200
+    assert world.wrapper.unwrapped == [user_id]
