@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test soak check format ledger audit review undelivered openapi golden lock clean
+.PHONY: help run demo test soak check format ledger audit keys review undelivered openapi golden lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ undelivered: $(INSTALLED) ## List messages that were given up (ARGS="again ID --
 
 review: $(INSTALLED) ## What waits for a person in the running local system (ARGS="show ID")
 	@$(BIN)/python -m pinjam.review $(or $(ARGS),list)
+
+keys: $(INSTALLED) ## Count the borrowers' keys of the running local system under each wrapping key
+	@$(BIN)/python -m pinjam.keys
 
 openapi: $(INSTALLED) ## Write the OpenAPI documents from the models
 	$(BIN)/python -m pinjam.local.documents

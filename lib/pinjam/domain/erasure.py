@@ -9,6 +9,7 @@ from typing import Literal
 from pinjam.domain.calendar import MONTHS_A_YEAR, local_date, months_later
 from pinjam.domain.history import LENT
 from pinjam.domain.loan import OPEN_APPLICATION, Loan, LoanStatus
+from pinjam.domain.passkey import Passkey
 from pinjam.domain.payout import Payout
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.repayment import bill
@@ -98,3 +99,8 @@ def erased_from_contract(loan: Loan) -> Loan:
 def erased_from_payout(payout: Payout) -> Payout:
     """The payout without the name that its account was given under."""
     return replace(payout, account=replace(payout.account, account_name=NOBODY))
+
+
+def erased_passkey(passkey: Passkey, at: datetime) -> Passkey:
+    """The passkey as one that was removed, without the name that its owner gave the device."""
+    return replace(passkey, device_name=NOBODY, removed_at=passkey.removed_at or at)

@@ -14,11 +14,13 @@ from pinjam.domain.erasure import (
     erased,
     erased_from_contract,
     erased_from_payout,
+    erased_passkey,
     obstacle,
 )
 from pinjam.domain.keys import UserKey
 from pinjam.domain.loan import Loan
 from pinjam.domain.notification import Notification
+from pinjam.domain.passkey import Passkey
 from pinjam.domain.payout import Payout
 from pinjam.domain.preferences import Preferences
 from pinjam.domain.refund import Refund
@@ -98,6 +100,7 @@ class Erasing:
         # Their words greet by name.
         self._rewrite(Notification, user_id, lambda one: replace(one, body=""))
         self._rewrite(Device, user_id, lambda one: replace(one, token=None, token_hash=None))
+        self._rewrite(Passkey, user_id, lambda one: erased_passkey(one, self.clock.now()))
         done = self.store.transact(lambda tx: self._finish(tx, user_id, actor))
         self.vault.forget(user_id)
         return done

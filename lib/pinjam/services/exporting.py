@@ -8,6 +8,7 @@ from pinjam.domain.device import Device
 from pinjam.domain.document import Document
 from pinjam.domain.loan import Loan
 from pinjam.domain.notification import Notification
+from pinjam.domain.passkey import Passkey
 from pinjam.domain.payment import Payment
 from pinjam.domain.payout import Payout
 from pinjam.domain.preferences import Preferences
@@ -41,6 +42,7 @@ class Held:
     payouts: tuple[tuple[Payout, str], ...]
     notifications: tuple[Notification, ...]
     devices: tuple[Device, ...]
+    passkeys: tuple[Passkey, ...]
     audit: tuple[AuditRecord, ...]
 
 
@@ -73,6 +75,7 @@ class Exporting:
             payouts=tuple((one, safe.open(one.account.account_number, field="account_number")) for one in payouts),
             notifications=tuple(self._each(Notification, user_id)),
             devices=tuple(self._each(Device, user_id)),
+            passkeys=tuple(self._each(Passkey, user_id)),
             audit=tuple(record for subject in subjects for record in self._trail(subject)),
         )
 

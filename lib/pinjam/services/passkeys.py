@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pinjam.domain.passkey import MOST_PASSKEYS, Challenge, Passkey
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
-from pinjam.services.borrowers import known
+from pinjam.services.borrowers import unrestricted
 from pinjam.services.ceremonies import Ceremonies, CeremonyRefused, Credential, Registered
 from pinjam.services.challenges import Challenges
 from pinjam.services.errors import Invalid, NotFound, StateForbids
@@ -42,10 +42,13 @@ class Passkeys:
     outbox: Outbox
 
     def begin(self, user_id: str) -> Enrolment:
-        """A challenge for one more passkey. StateForbids `passkey-limit` when there are `MOST_PASSKEYS`."""
+        """A challenge for one more passkey. StateForbids `passkey-limit` when there are `MOST_PASSKEYS`.
+
+        StateForbids too once erasure was asked for.
+        """
 
         def work(tx: Reader) -> tuple[User, tuple[Passkey, ...]]:
-            return known(tx, user_id), _with_room(passkeys_of(tx, user_id))
+            return unrestricted(tx, user_id), _with_room(passkeys_of(tx, user_id))
 
         user, present = self.store.read(work)
         challenge_id, challenge = self.challenges.issue("enroll", user_id)
@@ -58,7 +61,7 @@ class Passkeys:
 
         StateForbids `passkey-taken` when it is there already, `passkey-limit` as for `begin`.
         """
-        self.store.read(lambda tx: known(tx, user_id))
+        self.store.read(lambda tx: unrestricted(tx, user_id))
         spent = self.challenges.spend(challenge_id)
         try:
             registered = self._verify(user_id, spent, credential)

@@ -169,6 +169,16 @@ class DeviceHeld(Shown):
     in_use: bool
 
 
+class PasskeyHeld(Shown):
+    """A passkey; the key itself never leaves its device."""
+
+    id: str
+    device_name: str
+    created_at: Instant
+    last_used_at: Instant | None
+    removed_at: Instant | None
+
+
 class AuditHeld(Shown):
     """Who did what about the borrower, or what is theirs."""
 
@@ -199,6 +209,7 @@ class Export(Shown):
     payouts: list[PayoutHeld]
     notifications: list[NotificationShown]
     devices: list[DeviceHeld]
+    passkeys: list[PasskeyHeld]
     audit: list[AuditHeld]
 
     @classmethod
@@ -221,6 +232,7 @@ class Export(Shown):
             payouts=_payouts(held),
             notifications=[NotificationShown.of(one) for one in held.notifications],
             devices=_devices(held),
+            passkeys=_passkeys(held),
             audit=_audit(held),
         )
 
@@ -277,6 +289,19 @@ def _devices(held: Held) -> list[DeviceHeld]:
     return [
         DeviceHeld(id=one.id, platform=one.platform, registered_at=one.registered_at, in_use=one.token is not None)
         for one in held.devices
+    ]
+
+
+def _passkeys(held: Held) -> list[PasskeyHeld]:
+    return [
+        PasskeyHeld(
+            id=one.id,
+            device_name=one.device_name,
+            created_at=one.created_at,
+            last_used_at=one.last_used_at,
+            removed_at=one.removed_at,
+        )
+        for one in held.passkeys
     ]
 
 
