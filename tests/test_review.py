@@ -89,7 +89,7 @@ def test_an_identity_is_shown_with_what_its_decision_needs(
         "verify_identity  verification-concluded: status review",
     ):
         assert line in shown
-    assert "expires_in=300" in shown
+    assert "/content?expires=" in shown
     main(["show", doubtful, "--json"])
     case = json.loads(capsys.readouterr().out)
     assert (case["identity"]["nik_masked"], case["application"]) == ("3171********0001", None)

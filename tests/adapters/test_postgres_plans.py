@@ -14,6 +14,7 @@ from pinjam.adapters import postgres_rows
 from pinjam.adapters.records import cursor_after
 from pinjam.domain.device import Device
 from pinjam.domain.document import Document
+from pinjam.domain.keys import UserKey
 from pinjam.domain.ledger import JournalEntry
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.notification import Notification
@@ -92,6 +93,11 @@ def filled_url(database_url: str, migrated_url: str, run: "Run", fill: "Fill") -
         (Find(kind=JournalEntry), "jrn_000007", "journal_pkey"),
         (Find(kind=Refund, where={"status": RefundStatus.OWED}), "rfd_000001", "refunds_status_id"),
         (Find(kind=Refund, where={"loan_id": "loan_000007"}), "rfd_000001", "refunds_loan_id_id"),
+        (Find(kind=Refund, where=MINE), "rfd_000001", "refunds_user_id_id"),
+        (Find(kind=Payout, where=MINE), "out_000001", "payouts_user_id_id"),
+        (Find(kind=UserKey, where={"wrapping_key": "local-1"}), "usr_00001", "user_keys_wrapping_key_id"),
+        (Find(kind=UserKey, order="wrapping_key", at_least="local-1"), "local-1", "user_keys_wrapping_key_id"),
+        (Find(kind=User, order="erase_after", below=MIDDLE), date(2026, 5, 1), "users_erase_after"),
         (Find(kind=Refund, where={**MINE, "status": RefundStatus.OWED}), "rfd_000001", "refunds_user_id_status_id"),
         (
             Find(kind=Payout, where={"subject_id": "loan_000007"}, descending=True),

@@ -18,9 +18,10 @@ def test_everything_about_a_borrower_is_there_and_nothing_of_others(world: World
     world.deliver()
     held = world.app.exporting.export(ids[0], actor=world.actor(ids[0]))
     assert (held.user.id, held.private.nik, held.private.account_number) == (ids[0], "3171015508900001", "1234567890")
+    assert [(one.user_id, number) for one, number in held.payouts] == [(ids[0], "1234567890")]
     groups = (held.documents, held.loans, held.payments, held.notifications, held.devices)
     assert [{one.user_id for one in group} for group in groups] == [{ids[0]}] * 5
-    subjects = {ids[0], held.loans[0].id, held.payments[0].id}
+    subjects = {ids[0], held.loans[0].id, held.payments[0].id, held.payouts[0][0].id}
     assert {one.subject for one in held.audit} == subjects
     assert [one for one in held.audit if one.subject == ids[0]] == world.trail(ids[0])
     assert world.actions(ids[0])[-1] == "data-exported"
