@@ -134,6 +134,15 @@ class MemoryAccounts(Service):
         self.uids = {email: owner for email, owner in self.uids.items() if owner != uid}
         self.passwords.pop(uid, None)
 
+    def set_password(self, uid: str, *, password: str) -> None:
+        self._reach()
+        if uid not in self.passwords:
+            raise WrongCredentials
+        if len(password) < 6:
+            raise Refused("identity", "WEAK_PASSWORD")
+        self.passwords[uid] = password
+        self.revoke(uid)
+
     def verify(self, id_token: str) -> Mapping[str, object]:
         self._reach()
         scheme, uid, claims = (*id_token.split(":", 2), "", "")[:3]

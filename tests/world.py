@@ -398,6 +398,7 @@ def make_world(
     app.key_wrapper = world.wrapper
     app.vault = EnvelopeVault(store=world.store, keys=world.wrapper, hash_key=KEY)
     app.links = Links("https://api.invalid", KEY, world.clock)
+    app.real_clock = world.clock
     app.accounts, app.token_verifier = accounts, accounts
     app.payment_gateway, app.payout_gateway = world.payments, world.payouts
     app.identity_check, app.objects, app.publisher = world.identity, world.objects, world.publisher

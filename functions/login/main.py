@@ -1,11 +1,13 @@
-"""Login by password or passkey, refresh, logout; passkeys, and the apps that share them with our domain."""
+"""Login, refresh, logout; forgotten passwords; passkeys, and the apps that share them with our domain."""
 
 from pinjam.runtime.api import Answer, Api, Call
 from pinjam.runtime.models.identity import (
     Authenticated,
+    ForgotRequest,
     LoginRequest,
     Refreshed,
     RefreshRequest,
+    ResetRequest,
     TokensShown,
     UserShown,
 )
@@ -40,14 +42,35 @@ def log_in(call: Call[LoginRequest, None]) -> Answer:
 
 @api.route("POST", "/api/auth/refresh", body=RefreshRequest, answer=Refreshed, public=True, problems=(401, 422))
 def refresh(call: Call[RefreshRequest, None]) -> Answer:
-    """Get a new ID token for a refresh token."""
-    return Answer(200, Refreshed(tokens=TokensShown.of(call.app.sessions.refresh(call.body.refresh_token))))
+    """Get a new ID token for a refresh token, which is used up: the next one comes with it."""
+    tokens = call.app.refreshing.refresh(call.body.refresh_token, actor=call.actor)
+    return Answer(200, Refreshed(tokens=TokensShown.of(tokens)))
 
 
 @api.route("POST", "/api/auth/logout", status=204)
 def log_out(call: Call[None, None]) -> Answer:
     """End every session: refresh tokens are revoked."""
-    call.app.sessions.logout(call.user_id)
+    call.app.refreshing.end_all(call.user_id, actor=call.actor)
+    return Answer(204)
+
+
+@api.route("POST", "/api/auth/password/forgot", body=ForgotRequest, status=202, public=True, problems=(422, 429))
+def forgot(call: Call[ForgotRequest, None]) -> Answer:
+    """Ask for a code by e-mail with which to set a new password. The answer is the same for an unknown account."""
+    call.app.recovery.ask(call.body.identifier, address=call.address, request_id=call.request_id)
+    return Answer(202)
+
+
+@api.route("POST", "/api/auth/password/reset", body=ResetRequest, status=204, public=True, problems=(409, 422, 429))
+def reset(call: Call[ResetRequest, None]) -> Answer:
+    """Set a new password with the code. Every session ends."""
+    call.app.recovery.reset(
+        identifier=call.body.identifier,
+        code=call.body.code,
+        new_password=call.body.new_password,
+        address=call.address,
+        request_id=call.request_id,
+    )
     return Answer(204)
 
 

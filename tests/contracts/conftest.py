@@ -29,7 +29,9 @@ from pinjam.domain.passkey import Challenge, Passkey
 from pinjam.domain.payment import Allocation, Instructions, Method, Payment, PaymentStatus
 from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.preferences import Preferences
+from pinjam.domain.recovery import ResetCode
 from pinjam.domain.refund import Refund, RefundStatus
+from pinjam.domain.session import Session
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
 from pinjam.domain.user import BankAccount, Consent, Kyc, KycCheck, Sealed, User, UserStatus
 from pinjam.services.store import Record, Store, Transaction
@@ -91,6 +93,8 @@ class Samples:
             bank_account=BankAccount(bank_code="bca", account_number=Sealed("v1:account"), account_name="SITI"),
             restricted_at=AT,
             erase_after=date(2031, 2, 1),
+            sessions_ended_at=AT,
+            tokens_valid_after=AT,
         )
 
     def user_key(self, number: int = 1) -> UserKey:
@@ -369,6 +373,19 @@ class Samples:
     def challenge(self, number: int = 1) -> Challenge:
         return Challenge(id=f"chl_{number:04}", purpose="login", user_id=None, challenge_hash="0" * 64, expires_at=AT)
 
+    def session(self, number: int = 1) -> Session:
+        return Session(
+            id=f"ses_{number:04}",
+            user_id="usr_0001",
+            generation=1,
+            provider_token=Sealed("v1:token"),
+            opened_at=AT,
+            rotated_at=AT,
+        )
+
+    def reset_code(self, number: int = 1) -> ResetCode:
+        return ResetCode(id=f"usr_{number:04}", request="evt_0001", asked_at=AT, expires_at=AT)
+
     def event(self, number: int = 1) -> Event:
         return Event(
             id=f"evt_{number:04}",
@@ -430,6 +447,10 @@ class Samples:
             self.passkey(2),
             replace(self.challenge(), user_id="usr_0001", used_at=AT),
             self.challenge(2),
+            replace(self.session(), ended_at=AT),
+            self.session(2),
+            replace(self.reset_code(), leased_until=AT, used_at=AT),
+            self.reset_code(2),
             replace(self.event(), published_at=AT),
             self.event(2),
             Consumption(id="notify:evt_0001", consumed_at=AT),

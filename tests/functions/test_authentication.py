@@ -128,6 +128,8 @@ def test_every_route_but_the_public_ones_asks_for_a_token(functions: Functions) 
         "POST /api/auth/register",
         "POST /api/auth/login",
         "POST /api/auth/refresh",
+        "POST /api/auth/password/forgot",
+        "POST /api/auth/password/reset",
         "POST /api/auth/biometric/login/options",
         "POST /api/auth/biometric/login",
         "GET /.well-known/assetlinks.json",

@@ -1,4 +1,4 @@
-"""Log in, stay in, log out."""
+"""Log in by password."""
 
 import pytest
 from tests.world import PASSWORD, World
@@ -104,13 +104,3 @@ def test_an_unknown_number_is_one_however_it_is_spelt(world: World) -> None:
             world.app.sessions.login(identifier=identifier, password="wrong", address=HOME)
     assert len(set(world.accounts.asked)) == 1
     assert "81234599999" not in world.accounts.asked[0]
-
-
-def test_a_session_goes_on_until_it_is_ended(world: World) -> None:
-    user = world.register()
-    _, tokens = world.app.sessions.login(identifier=user.email, password=PASSWORD, address=HOME)
-    again = world.app.sessions.refresh(tokens.refresh_token)
-    world.app.sessions.logout(user.id)
-    with pytest.raises(Unauthenticated) as ended:
-        world.app.sessions.refresh(again.refresh_token)
-    assert ended.value.code == "invalid-refresh-token"

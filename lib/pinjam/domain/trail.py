@@ -23,8 +23,9 @@ Topic = Literal[
     "payout-failed",
     "loan-invitation",
     "delivery-due",
+    "reset-code-due",
 ]
-"""The last two only tasks bring; all others have a topic of the broker."""
+"""The last three only tasks bring; all others have a topic of the broker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,9 @@ class User:
     `account_created` is false between our row and the identity provider's account: a sign-up that
     crashed there is completed by its repetition. From `restricted_at` on the borrower has asked for erasure:
     nothing is changed or applied for any more, and after the day `erase_after` the personal values are
-    destroyed, which `erased_at` records.
+    destroyed, which `erased_at` records. Sessions opened until `sessions_ended_at`
+    are over, and ID tokens issued until `tokens_valid_after` move no money; both are real time, whatever the business
+    date.
     """
 
     id: str
@@ -104,3 +106,5 @@ class User:
     restricted_at: datetime | None = None
     erase_after: date | None = None
     erased_at: datetime | None = None
+    sessions_ended_at: datetime | None = None
+    tokens_valid_after: datetime | None = None

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
@@ -64,10 +65,13 @@ class Call(Generic[B, Q]):
     address: str = ""
     """On a public or limited route, the caller's IP address as our own proxies saw it; empty if they did not say."""
 
+    token_issued_at: datetime | None = None
+    """When the caller's ID token was issued; None on a public route."""
+
     @property
     def actor(self) -> Actor:
-        """Who asks, for the audit log."""
-        return Actor(id=self.user_id or "anonymous", request_id=self.request_id)
+        """Who asks, for the audit log and where it counts how old the token is."""
+        return Actor(id=self.user_id or "anonymous", request_id=self.request_id, token_issued_at=self.token_issued_at)
 
     def keyed(self, status: int, render: Callable[[A], BaseModel]) -> Keyed[A]:
         """This request under its idempotency key, which counts for this borrower and this route."""

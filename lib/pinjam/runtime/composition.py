@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pinjam.services.books import Books
     from pinjam.services.ceremonies import Ceremonies
     from pinjam.services.challenges import Challenges
+    from pinjam.services.code_mail import CodeMail
     from pinjam.services.collecting import Collecting
     from pinjam.services.contracts import Contracts
     from pinjam.services.deciding import Deciding
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from pinjam.services.profiles import Profiles
     from pinjam.services.quoting import Quoting
     from pinjam.services.reckoning import Reckoning
+    from pinjam.services.recovery import Recovery
+    from pinjam.services.refreshing import Refreshing
     from pinjam.services.repaying import Repaying
     from pinjam.services.reviewing import Reviewing
     from pinjam.services.rewrapping import Rewrapping
@@ -98,6 +101,13 @@ class App:
 
         path = self.settings.clock_file
         return MovableClock(path) if path else SystemClock()
+
+    @cached_property
+    def real_clock(self) -> "Clock":
+        """Real time, whatever the business date: a borrower stays logged in when the date is moved."""
+        from pinjam.adapters.clock import SystemClock
+
+        return SystemClock()
 
     @cached_property
     def ids(self) -> "Ids":
@@ -365,15 +375,47 @@ class App:
         from pinjam.services.signup import Registration
 
         return Registration(
-            self.store, self.accounts, self.vault, self.clock, self.ids, self.recorder, self.common_passwords
+            self.store,
+            self.accounts,
+            self.vault,
+            self.clock,
+            self.ids,
+            self.recorder,
+            self.common_passwords,
+            self.refreshing,
         )
 
     @cached_property
     def sessions(self) -> "Sessions":
-        """Login, refresh, logout."""
+        """Login by password."""
         from pinjam.services.sessions import Sessions
 
-        return Sessions(self.store, self.accounts, self.limits)
+        return Sessions(self.store, self.accounts, self.limits, self.refreshing)
+
+    @cached_property
+    def refreshing(self) -> "Refreshing":
+        """Refresh, logout."""
+        from pinjam.services.refreshing import Refreshing
+
+        return Refreshing(self.store, self.accounts, self.vault, self.real_clock, self.ids, self.recorder)
+
+    @cached_property
+    def recovery(self) -> "Recovery":
+        """Forgotten passwords."""
+        from pinjam.services.recovery import Recovery
+
+        return Recovery(
+            self.store,
+            self.accounts,
+            self.vault,
+            self.clock,
+            self.real_clock,
+            self.ids,
+            self.recorder,
+            self.outbox,
+            self.tasks,
+            self.limits,
+        )
 
     @cached_property
     def challenges(self) -> "Challenges":
@@ -404,6 +446,7 @@ class App:
             self.clock,
             self.recorder,
             self.outbox,
+            self.refreshing,
         )
 
     @cached_property
@@ -579,7 +622,14 @@ class App:
         """Notifications."""
         from pinjam.services.notifying import Notifying
 
-        return Notifying(self.store, self.clock, self.ids, self.tasks, self.delivering)
+        return Notifying(self.store, self.clock, self.ids, self.tasks, self.delivering, self.code_mail)
+
+    @cached_property
+    def code_mail(self) -> "CodeMail":
+        """One-time codes."""
+        from pinjam.services.code_mail import CodeMail
+
+        return CodeMail(self.store, self.messengers["email"], self.vault, self.clock, self.recorder)
 
     @cached_property
     def delivering(self) -> "Delivering":

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import functions_framework
@@ -38,6 +39,8 @@ PATH_VALUE = re.compile(r"[!-~]{1,64}")
 """Whatever may be an id; anything else in a path names nothing."""
 SUBJECT = re.compile(r"[!-~]{1,128}")
 """Firebase's uids have at most 128 characters, and ours are such."""
+LAST_SECOND = 253_402_300_800
+"""The end of the year 9999, in seconds since 1970: no later time can be written."""
 NO_REQUEST_ID = "not-configured"
 """Stands for the id of a request that met a function without its configuration."""
 ALWAYS = {
@@ -122,13 +125,14 @@ def _match(rules: Map, request: Request) -> tuple[Route | None, Mapping[str, str
 
 
 def _run(app: App, route: Route, path: Mapping[str, str], request: Request, request_id: str, locale: Locale) -> Answer:
-    user_id = "" if route.public else _authenticate(app, request)
+    user_id, token_issued_at = ("", None) if route.public else _authenticate(app, request)
     address = _address(app, request) if route.public or route.limit else ""
     if route.limit is not None:
         app.limits.check(route.limit, account=user_id, address=address)
     call: Call[BaseModel | None, BaseModel | None] = Call(
         app=app,
         user_id=user_id,
+        token_issued_at=token_issued_at,
         key=_key(request) if route.keyed else "",
         query=_query(route, request),
         body=_body(route, request),
@@ -146,8 +150,8 @@ def _run(app: App, route: Route, path: Mapping[str, str], request: Request, requ
     return route.handler(call)
 
 
-def _authenticate(app: App, request: Request) -> str:
-    """The borrower's id: as the gateway says, proven again where the caller's own token is at hand.
+def _authenticate(app: App, request: Request) -> tuple[str, datetime | None]:
+    """The borrower's id and their ID token's time of issue, as the gateway says; proven again where the token is.
 
     Only the gateway can reach a deployed function, and on a route that requires a token it sets the
     userinfo header itself. In the local profile a function may be run alone, without a gateway: then the
@@ -157,21 +161,22 @@ def _authenticate(app: App, request: Request) -> str:
     bearer = request.headers.get("X-Forwarded-Authorization", "")
     if not bearer and not userinfo and app.settings.profile == "local":
         bearer = request.headers.get("Authorization", "")
-    claimed = _subject(_claims(userinfo)) if userinfo else ""
+    claims = _claims(userinfo) if userinfo else {}
+    claimed = _subject(claims) if userinfo else ""
     if not bearer:
         if not claimed:
             raise Problem(401, "token-required")
-        return claimed
+        return claimed, _issued_at(claims)
     scheme, _, id_token = bearer.partition(" ")
     if scheme.lower() != "bearer" or not id_token:
         raise Problem(401, "token-invalid")
     try:
-        proven = _subject(app.token_verifier.verify(id_token.strip()))
+        proven = app.token_verifier.verify(id_token.strip())
     except WrongCredentials:
         raise Problem(401, "token-invalid") from None
-    if claimed not in ("", proven):
+    if claimed not in ("", _subject(proven)):
         raise Problem(401, "token-invalid")
-    return proven
+    return _subject(proven), _issued_at(proven)
 
 
 def _claims(userinfo: str) -> Mapping[str, object]:
@@ -189,6 +194,14 @@ def _subject(claims: Mapping[str, object]) -> str:
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
         raise Problem(401, "token-invalid")
     return subject
+
+
+def _issued_at(claims: Mapping[str, object]) -> datetime | None:
+    """The time of issue; None, which counts as long ago, if it is not said."""
+    seconds = claims.get("iat")
+    if not isinstance(seconds, int) or not 0 <= seconds < LAST_SECOND:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _address(app: App, request: Request) -> str:

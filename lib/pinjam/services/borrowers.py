@@ -8,9 +8,11 @@ from pinjam.domain.document import Document
 from pinjam.domain.history import history_of
 from pinjam.domain.loan import Loan
 from pinjam.domain.policy import Policy
+from pinjam.domain.session import is_trusted
 from pinjam.domain.user import User
-from pinjam.services.errors import NotFound, StateForbids
+from pinjam.services.errors import NotFound, StateForbids, Unauthenticated
 from pinjam.services.ports import Safe, Vault
+from pinjam.services.recording import Actor
 from pinjam.services.store import Find, Reader
 
 MOST = 100
@@ -36,7 +38,11 @@ def known(tx: Reader, user_id: str) -> User:
 
 def unrestricted(tx: Reader, user_id: str) -> User:
     """As `known`, for what changes something: StateForbids for a borrower who has asked for erasure."""
-    user = known(tx, user_id)
+    return changeable(known(tx, user_id))
+
+
+def changeable(user: User) -> User:
+    """The borrower; StateForbids for one who has asked for erasure."""
     if user.restricted_at is not None:
         raise StateForbids("account-restricted")
     return user
@@ -69,6 +75,14 @@ def reveal(user: User, safe: Safe) -> Revealed:
         address=safe.open(user.address, field="address") if user.address else None,
         account_number=safe.open(account.account_number, field="account_number") if account else None,
     )
+
+
+def trusted(tx: Reader, user_id: str, actor: Actor) -> User:
+    """As `known`, for what moves money: Unauthenticated `token-revoked` if the borrower's sessions were ended since."""
+    user = known(tx, user_id)
+    if not is_trusted(user, actor.token_issued_at):
+        raise Unauthenticated("token-revoked")
+    return user
 
 
 def documents_of(tx: Reader, user_id: str) -> tuple[Document, ...]:

@@ -10,7 +10,7 @@ from pinjam.domain.policy import Policies, Policy
 from pinjam.domain.pricing import FieldProblem, check_request
 from pinjam.domain.trail import Event
 from pinjam.domain.user import Locale, User, UserStatus
-from pinjam.services.borrowers import MOST, known, loans_of, unrestricted
+from pinjam.services.borrowers import MOST, known, loans_of, trusted, unrestricted
 from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.ports import Clock, Ids
@@ -166,11 +166,11 @@ class Lending:
 
         def work(tx: Transaction) -> tuple[Answered, tuple[Event, ...]]:
             now = self.clock.now()
+            user = trusted(tx, user_id, actor)
             kept = keyed.recall(tx, now=now)
             if isinstance(kept, Answered):
                 return kept, ()
             loan = _own(tx, user_id, loan_id)
-            user = known(tx, user_id)
             previous = last_record(tx, loan_id)
             if loan.status is not LoanStatus.APPROVED or loan.offer is None or loan.offer_expires_on is None:
                 raise StateForbids("no-offer", {"status": loan.status.value})

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pinjam.domain.notification import Delivery, Notification
 from pinjam.domain.task import Task
 from pinjam.domain.trail import Consumption, Event
+from pinjam.services.code_mail import CodeMail
 from pinjam.services.delivering import BATCH, FUNCTION, Delivering, Telling
 from pinjam.services.errors import NotFound
 from pinjam.services.ports import Clock, Ids, Tasks
@@ -25,6 +26,7 @@ class Notifying:
     ids: Ids
     tasks: Tasks
     delivering: Delivering
+    code_mail: CodeMail
 
     def hear(self, event: Event) -> None:
         """Make the notification that an event calls for, once, and have it sent; or send what a task brings.
@@ -33,6 +35,9 @@ class Notifying:
         """
         if event.topic == "delivery-due":
             self.delivering.deliver(event)
+            return
+        if event.topic == "reset-code-due":
+            self.code_mail.send(event)
             return
         if event.topic == "loan-settled":
             self.tasks.schedule(self._invitation(event))

@@ -18,6 +18,7 @@ from pinjam.services.limits import Limits
 from pinjam.services.passkeys import passkeys_of
 from pinjam.services.ports import Accounts, Clock, Tokens, TooManyAttempts, Vault, WrongCredentials
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.refreshing import Refreshing
 from pinjam.services.sessions import find_user, identify
 from pinjam.services.store import Find, Reader, Store, Transaction
 
@@ -52,6 +53,7 @@ class PasskeyLogin:
     clock: Clock
     recorder: Recorder
     outbox: Outbox
+    refreshing: Refreshing
 
     def begin(self, identifier: str | None) -> Invitation:
         """A challenge for a login, of the borrower with this e-mail address or phone number if one is given.
@@ -101,7 +103,7 @@ class PasskeyLogin:
         borrower = self.store.read(lambda tx: gather(tx, passkey.user_id))
         for account in (borrower.user.email, borrower.user.phone):
             self.limits.welcome(account=account, address=address)
-        return borrower, tokens
+        return borrower, self.refreshing.open(passkey.user_id, tokens)
 
     def _verify(
         self, spent: Challenge | None, presented: Presented, passkey: Passkey | None, credential: Credential

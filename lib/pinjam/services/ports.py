@@ -203,6 +203,13 @@ class Accounts(Protocol):
         """Remove the account with all that it holds; harmless if there is none."""
         ...
 
+    def set_password(self, uid: str, *, password: str) -> None:
+        """Change the password and end every session, both at once; the same again is harmless.
+
+        WrongCredentials if there is no such account; Refused if the password is too weak for the service.
+        """
+        ...
+
 
 class TokenVerifier(Protocol):
     """Proves an ID token."""

@@ -5,7 +5,17 @@ from typing import TypedDict, Unpack
 
 from pinjam.domain.trail import Event
 from pinjam.domain.user import BankAccount, Locale, User, UserStatus
-from pinjam.services.borrowers import Borrower, Revealed, documents_of, gather, loans_of, reveal, safe_of, unrestricted
+from pinjam.services.borrowers import (
+    Borrower,
+    Revealed,
+    changeable,
+    documents_of,
+    gather,
+    loans_of,
+    reveal,
+    safe_of,
+    trusted,
+)
 from pinjam.services.errors import StateForbids
 from pinjam.services.payout_desk import waiting
 from pinjam.services.ports import Clock, Safe, Vault
@@ -66,7 +76,7 @@ class Profiles:
         safe = safe_of(self.vault, user_id)
 
         def work(tx: Transaction) -> tuple[Borrower, tuple[Event, ...]]:
-            user = unrestricted(tx, user_id)
+            user = changeable(trusted(tx, user_id, actor))
             documents, loans = documents_of(tx, user_id), loans_of(tx, user_id)
             tells = "bank_account" in changes and bool(waiting(tx, user_id))
             previous = last_record(tx, user_id)

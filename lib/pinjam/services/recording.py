@@ -25,10 +25,14 @@ GENESIS = "0" * 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who asks, and on which request. `id` is a borrower's id, or the name of a function."""
+    """Who asks, and on which request. `id` is a borrower's id, or the name of a function.
+
+    `token_issued_at` is when the borrower's ID token was issued; None for whoever has none.
+    """
 
     id: str
     request_id: str
+    token_issued_at: datetime | None = None
 
 
 Audited: TypeAlias = Loan | Payment | Refund | Payout

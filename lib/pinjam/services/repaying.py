@@ -13,6 +13,7 @@ from pinjam.domain.policy import Policies
 from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.repayment import bill
 from pinjam.domain.trail import KeptAnswer
+from pinjam.services.borrowers import trusted
 from pinjam.services.collecting import CLOSED_AS, GATEWAY
 from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
@@ -148,6 +149,7 @@ class Repaying:
         payment_id: str,
     ) -> Answered | tuple[Payment, KeptAnswer, tuple[Payment, ...]]:
         now = self.clock.now()
+        trusted(tx, user_id, actor)
         kept = keyed.recall(tx, now=now)
         if isinstance(kept, Answered):
             return kept

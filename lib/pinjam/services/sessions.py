@@ -1,4 +1,4 @@
-"""Log in, stay in, log out."""
+"""Log in by password."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,16 +10,18 @@ from pinjam.services.borrowers import Borrower, gather
 from pinjam.services.errors import TooMany, Unauthenticated
 from pinjam.services.limits import Limits
 from pinjam.services.ports import Accounts, Tokens, TooManyAttempts, WrongCredentials
+from pinjam.services.refreshing import Refreshing
 from pinjam.services.store import Find, Reader, Store
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Passwords and tokens, kept by the identity provider; who they belong to, by the store."""
+    """Passwords, kept by the identity provider; who they belong to, by the store."""
 
     store: Store
     accounts: Accounts
     limits: Limits
+    refreshing: Refreshing
 
     def login(self, *, identifier: str, password: str, address: str) -> tuple[Borrower, Tokens]:
         """By e-mail address, or by phone number in any Indonesian spelling, from a caller's address.
@@ -29,17 +31,6 @@ class Sessions:
         field, value = identify(identifier)
         with self.limits.attempt("login", account=value, address=address):
             return self._log_in(field, value, password)
-
-    def refresh(self, refresh_token: str) -> Tokens:
-        """A new ID token. Unauthenticated if the refresh token is not, or no longer, good."""
-        try:
-            return self.accounts.refresh(refresh_token)
-        except WrongCredentials:
-            raise Unauthenticated("invalid-refresh-token") from None
-
-    def logout(self, user_id: str) -> None:
-        """End every session of this borrower."""
-        self.accounts.revoke(user_id)
 
     def _log_in(self, field: str, value: str, password: str) -> tuple[Borrower, Tokens]:
         user = self.store.read(lambda tx: find_user(tx, field, value))
@@ -51,7 +42,7 @@ class Sessions:
             raise TooMany(too_many.retry_after_s, "too-many-attempts") from None
         if user is None:
             raise Unauthenticated
-        return self.store.read(lambda tx: gather(tx, user.id)), tokens
+        return self.store.read(lambda tx: gather(tx, user.id)), self.refreshing.open(user.id, tokens)
 
 
 def find_user(tx: Reader, field: str, value: str) -> User | None:

@@ -25,6 +25,7 @@ from pinjam.services.ports import (
     WrongCredentials,
 )
 from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.refreshing import Refreshing
 from pinjam.services.store import Conflict, Find, Store, Transaction
 
 
@@ -53,6 +54,7 @@ class Registration:
     ids: Ids
     recorder: Recorder
     common: CommonPasswords
+    refreshing: Refreshing
 
     def register(self, form: SignUp, *, request_id: str) -> tuple[Borrower, Tokens]:
         """Make the borrower and the account, and log in.
@@ -74,7 +76,7 @@ class Registration:
             raise TooMany(too_many.retry_after_s, "too-many-attempts") from None
         # Last, so that a repetition completes a sign-up that died anywhere before.
         user = self._complete(user, request_id=request_id)
-        return Borrower(user=user, documents=(), loans=()), tokens
+        return Borrower(user=user, documents=(), loans=()), self.refreshing.open(user.id, tokens)
 
     def _new_user(self, form: SignUp) -> tuple[User, UserKey]:
         now, today = self.clock.now(), self.clock.today()

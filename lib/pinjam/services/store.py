@@ -19,7 +19,9 @@ from pinjam.domain.passkey import Challenge, Passkey
 from pinjam.domain.payment import Payment
 from pinjam.domain.payout import Payout
 from pinjam.domain.preferences import Preferences
+from pinjam.domain.recovery import ResetCode
 from pinjam.domain.refund import Refund
+from pinjam.domain.session import Session
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
 from pinjam.domain.user import User
 
@@ -37,6 +39,8 @@ Record: TypeAlias = (
     | Preferences
     | Passkey
     | Challenge
+    | Session
+    | ResetCode
     | Event
     | Consumption
     | KeptAnswer
@@ -72,6 +76,8 @@ KINDS: Mapping[type, Kind] = {
     Preferences: Kind("preferences"),
     Passkey: Kind("passkeys", (("credential_id",),)),
     Challenge: Kind("challenges"),
+    Session: Kind("sessions"),
+    ResetCode: Kind("reset_codes"),
     Event: Kind("outbox"),
     Consumption: Kind("consumptions"),
     KeptAnswer: Kind("kept_answers"),

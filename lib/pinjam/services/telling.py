@@ -19,7 +19,7 @@ from pinjam.domain.user import Locale, User, UserStatus
 from pinjam.services.borrowers import loans_of
 from pinjam.services.store import Reader
 from pinjam.wording import load
-from pinjam.wording.letters import Letter, letter
+from pinjam.wording.letters import Letter, Why, letter
 
 MONTHS: Mapping[Locale, tuple[str, ...]] = {
     "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),
@@ -185,6 +185,7 @@ def _tell(kind: str, locale: Locale, facts: Mapping[str, str], data: Mapping[str
     title, mandatory = texts["title"].format_map(facts), bool(entry["mandatory"])
     body = " ".join(texts["body"].format_map(facts).split())
     block = {fact: facts[fact] for fact in cast("list[str]", entry["facts"])}
+    why: Why = "mandatory" if mandatory else "chosen"
     return Tale(
         kind=kind,
         title=title,
@@ -194,7 +195,7 @@ def _tell(kind: str, locale: Locale, facts: Mapping[str, str], data: Mapping[str
         channels=tuple(cast("list[Channel]", entry["channels"])),
         mandatory=mandatory,
         marketing=bool(entry.get("marketing")),
-        email=letter(locale, name=facts["name"], title=title, body=body, facts=block, mandatory=mandatory),
+        email=letter(locale, name=facts["name"], title=title, body=body, facts=block, why=why),
         data=data,
         with_contract=entry.get("attach") == "contract",
     )

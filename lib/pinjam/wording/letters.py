@@ -9,6 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from pinjam.wording import load
 
+Why = Literal["mandatory", "chosen", "asked"]
+"""Why an e-mail was sent: the law or the contract asks for it, or the borrower's preferences, or somebody just did."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
@@ -19,7 +22,7 @@ class Letter:
 
 
 def letter(
-    locale: Literal["id", "en"], *, name: str, title: str, body: str, facts: Mapping[str, str], mandatory: bool
+    locale: Literal["id", "en"], *, name: str, title: str, body: str, facts: Mapping[str, str], why: Why
 ) -> Letter:
     """The whole e-mail. `body` begins with the greeting; `facts` are the amounts and dates to stand out.
 
@@ -35,7 +38,7 @@ def letter(
         "greeting": greeting,
         "text": text[:1].upper() + text[1:],
         "facts": [(labels[fact], value) for fact, value in facts.items()],
-        "why": words["mandatory" if mandatory else "chosen"],
+        "why": words[why],
         "words": words,
     }
     templates = _templates()

@@ -79,6 +79,20 @@ class RefreshRequest(Given):
     refresh_token: Annotated[str, Field(min_length=1, max_length=4096)]
 
 
+class ForgotRequest(Given):
+    """Whose password was forgotten: an e-mail address or a phone number."""
+
+    identifier: Annotated[str, Field(min_length=1, max_length=254), OneLine]
+
+
+class ResetRequest(Given):
+    """The code from the e-mail, and the password that counts from now on."""
+
+    identifier: Annotated[str, Field(min_length=1, max_length=254), OneLine]
+    code: Annotated[str, Field(pattern=r"^[0-9]{8}$", examples=["01234567"])]
+    new_password: Password
+
+
 class BankAccountGiven(Given):
     """Where loans are to be paid out to."""
 
