@@ -80,13 +80,17 @@ class Service:
 
 
 class MemoryAccounts(Service):
-    """`ports.Accounts` and `ports.TokenVerifier`: an ID token is `id:<uid>`, with `:<claims>` if there are any."""
+    """`ports.Accounts` and `ports.TokenVerifier`: an ID token is `id:<uid>`, with `:<claims>` if there are any.
+
+    `refusing` takes no new password.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.uids: dict[str, str] = {}
         self.passwords: dict[str, str] = {}
         self.asked: list[str] = []
+        self.refusing = False
         self._failures: dict[str, int] = {}
         self._sessions: dict[str, str] = {}
         self._numbers = itertools.count(1)
@@ -138,7 +142,7 @@ class MemoryAccounts(Service):
         self._reach()
         if uid not in self.passwords:
             raise WrongCredentials
-        if len(password) < 6:
+        if self.refusing or len(password) < 6:
             raise Refused("identity", "WEAK_PASSWORD")
         self.passwords[uid] = password
         self.revoke(uid)

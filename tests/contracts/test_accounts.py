@@ -232,6 +232,33 @@ def test_a_deleted_account_is_gone_with_its_sessions_and_frees_its_address(
     sign_in(accounts, siti)
 
 
+def test_a_new_password_takes_the_place_of_the_old_one_and_ends_every_session(
+    accounts: Accounts, siti: tuple[str, str]
+) -> None:
+    sessions = [sign_in(accounts, siti) for _ in range(2)]
+    for _ in range(2):
+        accounts.set_password(siti[0], password="another good password")
+    for session in sessions:
+        with pytest.raises(WrongCredentials):
+            accounts.refresh(session.refresh_token)
+    with pytest.raises(WrongCredentials):
+        sign_in(accounts, siti)
+    later = accounts.sign_in(email=siti[1], password="another good password")
+    assert accounts.refresh(later.refresh_token).expires_in == 3600
+
+
+def test_nobodys_password_cannot_be_set(accounts: Accounts) -> None:
+    with pytest.raises(WrongCredentials):
+        accounts.set_password("usr_nobody", password="another good password")
+
+
+def test_a_new_password_too_weak_for_the_service_changes_nothing(accounts: Accounts, siti: tuple[str, str]) -> None:
+    session = sign_in(accounts, siti)
+    with pytest.raises(Refused, match="WEAK_PASSWORD"):
+        accounts.set_password(siti[0], password="12345")
+    assert accounts.refresh(session.refresh_token).expires_in == 3600
+
+
 def test_many_at_once_are_served(accounts: Accounts, siti: tuple[str, str]) -> None:
     got: list[Tokens] = []
     threads = [threading.Thread(target=lambda: got.append(sign_in(accounts, siti))) for _ in range(8)]
@@ -267,6 +294,7 @@ def test_a_service_that_is_away_is_unavailable() -> None:
             lambda: away.sign_in_as("u", claims={}),
             lambda: away.refresh("token"),
             lambda: away.revoke("u"),
+            lambda: away.set_password("u", password=PASSWORD),
             lambda: FirebaseTokenVerifier(project=PROJECT, jwks_url=url).verify(
                 jwt.encode({"sub": "u"}, rsa.generate_private_key(65537, 2048), "RS256", {"kid": "k"})
             ),

@@ -415,6 +415,7 @@ class App:
             self.outbox,
             self.tasks,
             self.limits,
+            self.common_passwords,
         )
 
     @cached_property

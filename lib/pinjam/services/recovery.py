@@ -7,6 +7,7 @@ a known one, in the same order: an unknown one has an id of its own made up, whi
 import hmac
 from dataclasses import dataclass
 
+from pinjam.domain.password import Personal, check_password
 from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.recovery import ResetCode, Verdict, code_of
 from pinjam.domain.session import signed_out
@@ -20,6 +21,7 @@ from pinjam.services.limits import Limits
 from pinjam.services.ports import (
     Accounts,
     Clock,
+    CommonPasswords,
     Ids,
     Refused,
     Tasks,
@@ -31,6 +33,8 @@ from pinjam.services.ports import (
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.sessions import find_user, identify
 from pinjam.services.store import Reader, Store, Transaction
+
+ANYBODY = Personal(full_name="", email="", phone="", nik="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Recovery:
     outbox: Outbox
     tasks: Tasks
     limits: Limits
+    common: CommonPasswords
 
     def ask(self, identifier: str, *, address: str, request_id: str) -> None:
         """Have a code sent to the account's e-mail address, if there is an account. TooMany when asked too often.
@@ -70,11 +75,16 @@ class Recovery:
         )
 
     def reset(self, *, identifier: str, code: str, new_password: str, address: str, request_id: str) -> None:
-        """Set the password and end every session. Invalid `invalid-code` for whatever is wrong but the password.
+        """Set the password, which is normalised, and end every session.
+
+        Invalid, with `new_password` as its field, for a password that others would try first; whether it is made of
+        what they know of this borrower is told to those only who have the code. Invalid `invalid-code` for whatever
+        else is wrong.
 
         A repetition completes what died in between; once all is done, it is harmless. StateForbids while the same
         code is at work. TooMany when guessed at.
         """
+        _refuse(check_password(new_password, personal=ANYBODY, common=self.common, field="new_password"))
         field, value = identify(identifier)
         with self.limits.attempt("reset", account=value, address=address):
             user, verdict = self.store.transact(lambda tx: self._try(tx, field, value, code, request_id))
@@ -116,16 +126,19 @@ class Recovery:
         return user, verdict
 
     def _set_password(self, user: User, password: str) -> None:
+        nik = self.vault.open(user.nik, owner=user.id, field="nik")
+        personal = Personal(full_name=user.full_name, email=user.email, phone=user.phone, nik=nik)
         try:
+            _refuse(check_password(password, personal=personal, common=self.common, field="new_password"))
             self.accounts.set_password(user.id, password=password)
         except Refused:
             self._release(user.id)
-            raise Invalid(FieldProblem(field="new_password", code="password-refused", params={})) from None
+            _refuse(FieldProblem(field="new_password", code="password-refused", params={}))
         except WrongCredentials:
             # A sign-up that was never finished: there is nothing to log in to.
             self._release(user.id)
             raise _invalid_code() from None
-        except Unavailable:
+        except (Invalid, Unavailable):
             self._release(user.id)
             raise
 
@@ -171,6 +184,11 @@ class Recovery:
 def secret_code(vault: Vault, code: ResetCode) -> str:
     """The digits of a code."""
     return code_of(vault.fingerprint(f"{code.id}:{code.request}", field="reset_code"))
+
+
+def _refuse(problem: FieldProblem | None) -> None:
+    if problem is not None:
+        raise Invalid(problem)
 
 
 def _invalid_code() -> Invalid:
