@@ -318,6 +318,17 @@ def test_an_unknown_identifier_is_told_nothing_and_nothing_is_sent(world: World,
     assert world.actions(user.id) == ["user-registered", "account-created"]
 
 
+def test_each_unknown_identifier_has_tries_of_its_own_however_it_is_spelt(world: World) -> None:
+    for identifier in ("a@example.com", " A@Example.com", "081234599999", "+6281234599999", "b@example.com"):
+        ask(world, identifier)
+        world.run_tasks()
+        world.pass_minutes(11)
+    assert len(world.all(ResetCode)) == 3
+    for number in range(MOST_TRIES):
+        refused(world, "b@example.com", WRONG, address=f"198.51.100.{number}")
+    assert sorted(one.tries for one in world.all(ResetCode)) == [0, 0, MOST_TRIES]
+
+
 class Seen:
     """Counts what is asked of the store, by the call and the kind of record."""
 
