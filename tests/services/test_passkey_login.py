@@ -22,6 +22,20 @@ def test_a_device_that_knows_the_account_needs_no_identifier(world: World, siti:
     assert log_in(world, phone)[0].user.id == siti.id
 
 
+def test_a_login_by_passkey_opens_a_session_like_one_by_password(
+    world: World, siti: User, phone: Authenticator
+) -> None:
+    passkey = enroll(world, siti.id, phone)
+    _, tokens = log_in(world, phone)
+    anybody = world.actor("anonymous")
+    second = world.app.refreshing.refresh(tokens.refresh_token, actor=anybody)
+    assert second.refresh_token.startswith("ses_")
+    assert passkey.id in second.id_token, "what was claimed at the login lasts"
+    world.app.refreshing.refresh(second.refresh_token, actor=anybody)
+    with pytest.raises(Unauthenticated, match="invalid-refresh-token"):
+        world.app.refreshing.refresh(tokens.refresh_token, actor=anybody)
+
+
 def test_an_app_of_ours_may_ask_as_well(world: World, siti: User) -> None:
     phone = Authenticator(origin=ANDROID)
     enroll(world, siti.id, phone)

@@ -10,7 +10,7 @@ from tests.world import PASSWORD, START, World
 
 from pinjam.domain.passkey import CHALLENGE_LIFE, MOST_PASSKEYS, Challenge, Passkey
 from pinjam.domain.user import User
-from pinjam.services.errors import Invalid, NotFound, StateForbids
+from pinjam.services.errors import Invalid, NotFound, StateForbids, Unauthenticated
 
 
 @pytest.mark.parametrize("algorithm", [-7, -257])
@@ -137,6 +137,17 @@ def test_a_removed_passkey_lets_nobody_in_and_the_password_still_does(
     with pytest.raises(NotFound, match="passkey-not-found"):
         world.app.passkeys.remove(siti.id, passkey.id, actor=world.actor(siti.id))
     assert creation(world, siti.id)["public_key"]["excludeCredentials"] == []
+
+
+def test_a_revoked_token_neither_enrols_nor_removes_a_passkey(world: World, siti: User, phone: Authenticator) -> None:
+    passkey = enroll(world, siti.id, phone)
+    begun = creation(world, siti.id)
+    world.app.refreshing.end_all(siti.id, actor=world.actor(siti.id))
+    with pytest.raises(Unauthenticated, match="token-revoked"):
+        keep(world, siti.id, begun, Authenticator().create(begun["public_key"]))
+    with pytest.raises(Unauthenticated, match="token-revoked"):
+        world.app.passkeys.remove(siti.id, passkey.id, actor=world.actor(siti.id))
+    assert world.app.passkeys.list(siti.id) == (passkey,)
 
 
 def test_nobody_removes_somebody_elses_passkey(world: World, siti: User, phone: Authenticator) -> None:

@@ -78,7 +78,10 @@ def reveal(user: User, safe: Safe) -> Revealed:
 
 
 def trusted(tx: Reader, user_id: str, actor: Actor) -> User:
-    """As `known`, for what moves money: Unauthenticated `token-revoked` if the borrower's sessions were ended since."""
+    """As `known`, for what moves money or opens the account.
+
+    Unauthenticated `token-revoked` if the borrower's sessions were ended since the token was issued.
+    """
     user = known(tx, user_id)
     if not is_trusted(user, actor.token_issued_at):
         raise Unauthenticated("token-revoked")

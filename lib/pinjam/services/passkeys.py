@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pinjam.domain.passkey import MOST_PASSKEYS, Challenge, Passkey
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
-from pinjam.services.borrowers import unrestricted
+from pinjam.services.borrowers import changeable, trusted, unrestricted
 from pinjam.services.ceremonies import Ceremonies, CeremonyRefused, Credential, Registered
 from pinjam.services.challenges import Challenges
 from pinjam.services.errors import Invalid, NotFound, StateForbids
@@ -59,9 +59,10 @@ class Passkeys:
     ) -> Passkey:
         """Keep a new passkey, and tell the borrower. Invalid, with the reason's code, if it is not let through.
 
+        Unauthenticated `token-revoked` as for money: whoever was logged out must not get back in by a new passkey.
         StateForbids `passkey-taken` when it is there already, `passkey-limit` as for `begin`.
         """
-        self.store.read(lambda tx: unrestricted(tx, user_id))
+        self.store.read(lambda tx: changeable(trusted(tx, user_id, actor)))
         spent = self.challenges.spend(challenge_id)
         try:
             registered = self._verify(user_id, spent, credential)
@@ -97,6 +98,7 @@ class Passkeys:
         """Let a passkey sign nobody in any more. NotFound if the borrower has no such one."""
 
         def work(tx: Transaction) -> None:
+            trusted(tx, user_id, actor)
             passkey = tx.get(Passkey, passkey_id)
             if passkey is None or passkey.user_id != user_id or passkey.removed_at is not None:
                 raise NotFound("passkey-not-found")
@@ -122,6 +124,7 @@ class Passkeys:
         return self.ceremonies.register(credential, challenge=presented.challenge)
 
     def _insert(self, tx: Transaction, passkey: Passkey, actor: Actor) -> Event:
+        trusted(tx, passkey.user_id, actor)
         _with_room(passkeys_of(tx, passkey.user_id))
         previous = last_record(tx, passkey.user_id)
         tx.insert(passkey)
