@@ -104,7 +104,8 @@ def test_nobody_learns_whether_there_is_an_account(
         tried = problem(reset(road, identifier, "00000000"), 422, "invalid-code")
         answers.append((asked.status, asked.content, sorted(asked.headers), {**tried, "instance": ""}))
     assert all(one == answers[0] for one in answers)
-    road.until("the account's codes", lambda: mailed_codes(road, walker), lambda codes: len(codes) == 2)
+    # One at least: an older request whose task comes after the newer one's sends nothing.
+    road.until("the account's code", lambda: mailed_codes(road, walker), lambda codes: len(codes) > 0)
     assert road.inbox(stranger.person.email) == []
 
 
