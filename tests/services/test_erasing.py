@@ -40,12 +40,12 @@ def borrower(world: World) -> str:
 
 
 def test_asking_restricts_at_once_and_ends_sessions_and_marketing(world: World, borrower: str) -> None:
-    tokens = world.accounts.sign_in(email="siti1@example.com", password=PASSWORD)
+    _, tokens = world.app.sessions.login(identifier="siti1@example.com", password=PASSWORD, address="127.0.0.1")
     assert ask(world, borrower) == date(2031, 11, 24)
     user = world.user(borrower)
     assert (user.restricted_at, user.erase_after, user.erased_at) == (world.clock.instant, date(2031, 11, 24), None)
     with pytest.raises(Unauthenticated):
-        world.app.sessions.refresh(tokens.refresh_token)
+        world.app.refreshing.refresh(tokens.refresh_token, actor=world.actor(borrower))
     assert world.get(Preferences, borrower).marketing is False
     assert world.actions(borrower)[-1] == "erasure-asked"
     shown, _ = world.app.sessions.login(identifier="siti1@example.com", password=PASSWORD, address="127.0.0.1")
@@ -79,11 +79,11 @@ def test_asking_again_is_harmless_and_completes_what_a_crash_left(world: World, 
     with pytest.raises(Exception, match="down"):
         ask(world, borrower)
     world.accounts.down = False
-    tokens = world.accounts.sign_in(email="siti1@example.com", password=PASSWORD)
+    _, tokens = world.app.sessions.login(identifier="siti1@example.com", password=PASSWORD, address="127.0.0.1")
     world.pass_days(3)
     assert ask(world, borrower) == date(2031, 11, 24)
     with pytest.raises(Unauthenticated):
-        world.app.sessions.refresh(tokens.refresh_token)
+        world.app.refreshing.refresh(tokens.refresh_token, actor=world.actor(borrower))
     assert world.actions(borrower).count("erasure-asked") == 1
 
 

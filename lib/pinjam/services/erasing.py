@@ -25,7 +25,7 @@ from pinjam.domain.payout import Payout
 from pinjam.domain.preferences import Preferences
 from pinjam.domain.refund import Refund
 from pinjam.domain.user import User
-from pinjam.services.borrowers import MOST, known, loans_of
+from pinjam.services.borrowers import MOST, known, loans_of, trusted
 from pinjam.services.errors import StateForbids
 from pinjam.services.ports import Accounts, Clock, ObjectStore, Vault
 from pinjam.services.recording import Actor, Recorder, last_record
@@ -58,7 +58,7 @@ class Erasing:
 
     def _restrict(self, tx: Transaction, user_id: str, actor: Actor) -> date:
         today = self.clock.today()
-        user = known(tx, user_id)
+        user = trusted(tx, user_id, actor)
         preferences = tx.get(Preferences, user_id)
         previous = last_record(tx, user_id)
         if user.restricted_at is not None:

@@ -14,7 +14,7 @@ from pinjam.domain.session import signed_out
 from pinjam.domain.task import Task
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import User
-from pinjam.services.borrowers import known
+from pinjam.services.borrowers import known, safe_of
 from pinjam.services.delivering import FUNCTION
 from pinjam.services.errors import Invalid, StateForbids, TooMany
 from pinjam.services.limits import Limits
@@ -126,7 +126,7 @@ class Recovery:
         return user, verdict
 
     def _set_password(self, user: User, password: str) -> None:
-        nik = self.vault.open(user.nik, owner=user.id, field="nik")
+        nik = safe_of(self.vault, user.id).open(user.nik, field="nik")
         personal = Personal(full_name=user.full_name, email=user.email, phone=user.phone, nik=nik)
         try:
             _refuse(check_password(password, personal=personal, common=self.common, field="new_password"))
