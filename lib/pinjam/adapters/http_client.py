@@ -126,6 +126,6 @@ class HttpClient:
         return bytes(content)
 
 
-def _retry_after_s(response: httpx.Response) -> int:
+def _retry_after_s(response: httpx.Response) -> int | None:
     hint = response.headers.get("Retry-After", "")
-    return min(max(int(hint), 1), 3600) if hint.isascii() and hint.isdigit() else 5
+    return min(max(int(hint), 1), 3600) if hint.isascii() and hint.isdigit() else None

@@ -43,9 +43,16 @@ RATES: Mapping[Queue, Rate] = {
 }
 """Well under what the providers publish or contracts name; the queues of the deployment have the same."""
 
-_FIRST_PAUSE = timedelta(seconds=2)
-_GROWTH = 5.5
-"""Each pause is 5.5 times the one before: a hiccup costs seconds, and eight tries cover most of a day."""
+PAUSES: tuple[timedelta, ...] = (
+    timedelta(seconds=1),
+    timedelta(seconds=4),
+    timedelta(seconds=20),
+    timedelta(minutes=4),
+    timedelta(minutes=40),
+    timedelta(hours=5),
+    timedelta(hours=13),
+)
+"""Between the tries: a hiccup costs seconds, an outage minutes or hours, and all of them cover most of a day."""
 
 
 def pause_after(tries: int, chance: float) -> timedelta:
@@ -54,5 +61,4 @@ def pause_after(tries: int, chance: float) -> timedelta:
     `chance`, from 0 to 1, spreads it from three quarters to five quarters, so that what failed together does
     not come back together. From the first to the eighth try it is 14 to 24 hours in all.
     """
-    grown: float = _GROWTH ** (tries - 1)
-    return _FIRST_PAUSE * (grown * (0.75 + chance / 2))
+    return PAUSES[tries - 1] * (0.75 + chance / 2)

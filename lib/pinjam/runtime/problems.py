@@ -28,6 +28,9 @@ STATUS: Final[Mapping[type[Denied], int]] = {
     TooMany: 429,
 }
 
+RETRY_AFTER_S = 5
+"""For callers, where a service did not say itself when it is back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem(Exception):
@@ -56,7 +59,7 @@ def problem_of(fault: Exception) -> Problem | None:  # noqa: PLR0911 - a table, 
         case BadCursor():
             return Problem(422, "invalid-fields", fields=(FieldProblem(field="cursor", code="cursor", params={}),))
         case Unavailable() | StoreUnavailable():
-            return Problem(503, "service-unavailable", retry_after_s=fault.retry_after_s)
+            return Problem(503, "service-unavailable", retry_after_s=fault.retry_after_s or RETRY_AFTER_S)
         case Contention():
             return Problem(503, "service-unavailable", retry_after_s=1)
         case _:

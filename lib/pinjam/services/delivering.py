@@ -192,7 +192,7 @@ class Delivering:
             log.warning("delivery-failed", extra={**seen, "fault": str(fault)})
             if delivery.attempts >= MOST_TRIES:
                 return self._give_up(notification.id, delivery, str(fault), telling)
-            pause = max(pause_after(delivery.attempts, self.chance()), timedelta(seconds=fault.retry_after_s))
+            pause = max(pause_after(delivery.attempts, self.chance()), timedelta(seconds=fault.retry_after_s or 0))
             again = replace(delivery, error=str(fault)).waiting(self.clock.now() + pause)
             return self._report(notification.id, delivery, lambda there: there.with_deliveries(again))
         except Refused as refusal:

@@ -51,7 +51,7 @@ class PayoutDesk:
             log.error("payout-left-to-the-sweep", extra=seen)
             return
         log.warning("payout-unanswered", extra=seen)
-        pause = max(pause_after(tries, self.chance()), timedelta(seconds=fault.retry_after_s))
+        pause = max(pause_after(tries, self.chance()), timedelta(seconds=fault.retry_after_s or 0))
         self.tasks.schedule(
             Task(
                 id=f"payout-{event.id}-{tries}",

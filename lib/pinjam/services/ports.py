@@ -15,9 +15,12 @@ from pinjam.services.sheet import Sheet
 
 
 class Unavailable(Exception):
-    """An outside service did not answer, or said that it cannot now. Trying again later may help."""
+    """An outside service did not answer, or said that it cannot now. Trying again later may help.
 
-    def __init__(self, service: str, detail: str, retry_after_s: int = 5) -> None:
+    `retry_after_s` is what the service itself said of when, None if it said nothing.
+    """
+
+    def __init__(self, service: str, detail: str, retry_after_s: int | None = None) -> None:
         super().__init__(f"{service}: {detail}")
         self.service = service
         self.retry_after_s = retry_after_s

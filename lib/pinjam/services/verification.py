@@ -84,7 +84,7 @@ class Verification:
         faults, events = self.store.transact(lambda tx: self._fault(tx, event))
         self.outbox.publish(*events)
         if faults:
-            self._ask_again(event, faults, at_least=timedelta(seconds=fault.retry_after_s))
+            self._ask_again(event, faults, at_least=timedelta(seconds=fault.retry_after_s or 0))
 
     def _fault(self, tx: Transaction, event: Event) -> tuple[int, tuple[Event, ...]]:
         """How many faults there were, 0 when no answer is awaited any more; and what is to be told."""
