@@ -122,6 +122,26 @@ def test_a_refresh_token_that_comes_back_ends_its_session(walker: Walker, road: 
     refresh(road, other).expect(200)
 
 
+def test_an_app_that_refreshes_many_times_at_once_stays_in(
+    walker: Walker, road: Road, at_once: Callable[[int, Callable[[int], Reply]], list[Reply]]
+) -> None:
+    first = walker.register().expect(201)["tokens"]["refresh_token"]
+    replies = at_once(6, lambda _: refresh(road, first))
+    (second,) = {one.expect(200)["tokens"]["refresh_token"] for one in replies}
+    refresh(road, second).expect(200)
+
+
+def test_of_resets_at_once_with_the_right_code_one_sets_the_password(
+    walker: Walker, road: Road, at_once: Callable[[int, Callable[[int], Reply]], list[Reply]]
+) -> None:
+    walker.register().expect(201)
+    code = code_for(road, walker)
+    replies = at_once(3, lambda number: reset(road, walker.person.email, code, f"{NEW} {number}"))
+    (won,) = [number for number, one in enumerate(replies) if one.status == 204]
+    assert {one.status for one in replies} - {204} <= {409, 422}
+    walker.log_in(walker.person.email, f"{NEW} {won}").expect(200)
+
+
 def test_a_session_outlives_a_moved_date(walker: Walker, road: Road) -> None:
     token = walker.register().expect(201)["tokens"]["refresh_token"]
     road.pass_minutes(60 * 24 * 400).expect(200)
