@@ -43,11 +43,21 @@ def broken(functions: Functions, fault: Exception) -> None:
         ("loans", "/api/loans/loan_1/nothing"),
         ("loans", "/api/loans//summary"),
         ("pay", "/api/payments/pay_1/x"),
+        # These the framework's own router would refuse, as HTML.
+        ("pay", "/robots.txt"),
+        ("pay", "/api/payments/pay%0A1/x"),
     ],
 )
 def test_an_unknown_path_is_404(functions: Functions, name: str, path: str) -> None:
     answer = functions.call(name, "GET", path, user="usr_1")
     assert (answer.status_code, answer.json["code"]) == (404, "path-not-found")
+
+
+@pytest.mark.parametrize("value", ["%0A", "loan%0A_1", "loan_1%0A", "%F0%9F%A6%8A", "%FF"])
+def test_a_path_with_what_is_no_id_names_nothing(functions: Functions, value: str) -> None:
+    answer = functions.call("loans", "GET", f"/api/loans/{value}", user="usr_1")
+    assert (answer.status_code, answer.json["code"]) == (404, "not-found")
+    assert answer.headers["X-Request-Id"]
 
 
 @pytest.mark.parametrize(

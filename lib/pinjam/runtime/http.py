@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
+import flask
 import functions_framework
 from flask import Request, Response
 from pydantic import BaseModel, ValidationError
@@ -67,6 +68,10 @@ def entry(api: Api) -> Callable[[Request], Response]:
 
     serve.__name__ = serve.__qualname__ = api.name
     functions_framework.http(serve)
+    # The framework loads a function in the context of its application. What that would refuse by itself, as HTML,
+    # is answered here too: a line feed in a path, /robots.txt.
+    if flask.has_app_context():
+        flask.current_app.register_error_handler(404, lambda _refused: serve(flask.request))
     return serve
 
 
