@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test soak check format ledger audit keys review undelivered openapi golden lock clean
+.PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered openapi golden lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,13 @@ test: $(INSTALLED) ## Run all tests
 
 soak: $(INSTALLED) ## Send 1,000 notifications while 30 % of all calls to providers fail
 	@PINJAM_SOAK=1000 $(BIN)/python -m pytest -q tests/services/test_many_messages.py
+
+FUZZ ?= 200
+SEED ?= $(shell date +%s)
+
+fuzz: $(INSTALLED) ## Call every operation with anything in it (FUZZ=200 times, SEED=... as before, ARGS="-k pay")
+	@echo "SEED=$(SEED)"
+	@PINJAM_FUZZ=$(FUZZ) $(BIN)/python -m pytest -v -s --timeout=0 --hypothesis-seed=$(SEED) tests/journeys/test_contract.py $(ARGS)
 
 check: $(INSTALLED) ## Lint, types, layers, lock
 	$(BIN)/ruff check $(CODE)

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from pinjam import __version__
 from pinjam.runtime.api import JSON, Api, Route
-from pinjam.runtime.models.fields import ProblemShown
+from pinjam.runtime.models.fields import GatewayRefusal, ProblemShown
 
 TITLE = "Pinjam"
 DESCRIPTION = "Consumer loans in Indonesia: sign-up, identity, application, decision, disbursement, repayment."
@@ -25,6 +25,8 @@ KEY_HEADER = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]{1,64}$"},
 }
 TEXT = {"type": "string"}
+ID = {"type": "string", "pattern": "^[!-~]{1,64}$"}
+"""What may be an id in a path; anything else is answered as if nothing had it."""
 REASONS = {
     400: "The request cannot be read, or lacks its Idempotency-Key.",
     401: "No ID token, or not a good one.",
@@ -37,8 +39,13 @@ REASONS = {
     429: "Too often; `Retry-After` says when to come back.",
     500: "An error on our side.",
     503: "Not available now; `Retry-After` says when to come back.",
+    504: "The function took too long.",
 }
 RETRY_LATER = frozenset({429, 503})
+GATEWAYS = frozenset({504})
+"""The gateway's own answers on every route."""
+GATEWAYS_OF_TOKENS = frozenset({401, 403})
+"""The gateway's own answers where a token is needed: none or a bad one, and one that is meant for others."""
 DEADLINE_S = 15.0
 PROJECT = "pinjam-local"
 BACKEND = "https://functions.invalid"
@@ -50,7 +57,8 @@ Json = dict[str, Any]
 def reference(apis: Iterable[Api]) -> Json:
     """The OpenAPI 3.1 document of all public operations."""
     public = [api for api in apis if not api.internal]
-    models = {model for api in public for route in api.routes for model in _models(route)} | {ProblemShown}
+    models = {model for api in public for route in api.routes for model in _models(route)}
+    models |= {ProblemShown, GatewayRefusal}
     names, definitions = _schemas(models)
     paths: dict[str, Json] = {}
     for api in public:
@@ -132,7 +140,7 @@ def _operation(api: Api, route: Route, names: Mapping[type[BaseModel], str], def
 
 def _parameters(route: Route, names: Mapping[type[BaseModel], str], definitions: Mapping[str, Json]) -> Sequence[Json]:
     parameters: list[Json] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in _path_parameters(route)
+        {"name": name, "in": "path", "required": True, "schema": ID} for name in _path_parameters(route)
     ]
     if route.query is not None:
         schema = definitions[names[route.query]]
@@ -156,7 +164,7 @@ def _path_parameters(route: Route) -> list[str]:
 
 
 def _responses(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
-    headers: Json = {"X-Request-Id": {"schema": {"type": "string"}}}
+    headers: Json = {"X-Request-Id": {"required": True, "schema": TEXT}}
     good: Json = {"description": "Done.", "headers": dict(headers)}
     if route.keyed:
         good["headers"]["Idempotent-Replayed"] = {
@@ -175,11 +183,16 @@ def _responses(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
     problems = {*route.problems, 500, 503}
     problems |= set() if route.public else {401}
     problems |= {400, 413, 415} if route.body is not None or route.upload else set()
-    for status in sorted(problems):
+    gateways = GATEWAYS if route.public else GATEWAYS | GATEWAYS_OF_TOKENS
+    for status in sorted(problems | gateways):
         bad: Json = {"description": REASONS[status], "headers": dict(headers)}
         if status in RETRY_LATER:
-            bad["headers"]["Retry-After"] = {"description": "Seconds.", "schema": {"type": "integer"}}
-        bad["content"] = {"application/problem+json": {"schema": {"$ref": SCHEMAS.format(model="ProblemShown")}}}
+            bad["headers"]["Retry-After"] = {"required": True, "description": "Seconds.", "schema": {"type": "integer"}}
+        bad["content"] = {}
+        if status in problems:
+            bad["content"]["application/problem+json"] = {"schema": {"$ref": SCHEMAS.format(model="ProblemShown")}}
+        if status in gateways:
+            bad["content"][JSON] = {"schema": {"$ref": SCHEMAS.format(model="GatewayRefusal")}}
         responses[str(status)] = bad
     return responses
 

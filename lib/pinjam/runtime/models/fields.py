@@ -84,3 +84,10 @@ class ProblemShown(Shown):
     code: Annotated[str, Field(examples=["invalid-fields"])]
     instance: Annotated[str, Field(description="The request's id.")]
     errors: list[ProblemField] | None = None
+
+
+class GatewayRefusal(Shown):
+    """What the gateway answers by itself, before a function is asked."""
+
+    code: Annotated[int, Field(description="The status.")]
+    message: str

@@ -18,6 +18,9 @@ from pinjam.services.lending import Offer
 AskedRupiah = Annotated[int, Field(ge=1, le=MAX_RUPIAH, examples=[3_000_000], description="Whole rupiah.")]
 AskedMonths = Annotated[int, Field(ge=1, le=1_000, examples=[6])]
 
+Yes = Annotated[bool, Field(description="Must be true.", json_schema_extra={"const": True})]
+"""The use case refuses a no, with a problem of its own."""
+
 
 class QuoteQuery(Given):
     """What to quote for."""
@@ -90,7 +93,7 @@ class ApplyRequest(Given):
     amount: AskedRupiah
     tenor_months: AskedMonths
     purpose: Purpose
-    consent: Annotated[bool, Field(description="Must be true.")]
+    consent: Yes
     monthly_income: GivenRupiah | None = None
     other_instalments: GivenRupiah | None = None
 
@@ -98,9 +101,9 @@ class ApplyRequest(Given):
 class AcceptRequest(Given):
     """Acceptance of an offer."""
 
-    consent: Annotated[bool, Field(description="Must be true.")]
+    consent: Yes
     statements: Annotated[
-        list[bool], Field(min_length=6, max_length=6, description="Yes to each of the summary's six statements.")
+        list[Yes], Field(min_length=6, max_length=6, description="Yes to each of the summary's six statements.")
     ]
 
 
