@@ -141,6 +141,7 @@ def test_a_token_of_before_the_log_out_moves_no_money_although_it_has_not_expire
         (user_id, ("loans", "POST", f"/api/loans/{loan_id}/accept"), ACCEPT),
         (borrower, ("pay", "POST", "/api/payments"), pay),
         (user_id, ("profile", "PATCH", "/api/users/profile"), account),
+        (user_id, ("profile", "POST", "/api/users/export"), None),
     ):
         refused = with_token(functions, who, issued, call, body)
         assert (refused.status_code, refused.json["code"]) == (401, "token-revoked")

@@ -15,7 +15,7 @@ from pinjam.domain.preferences import Preferences
 from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord
 from pinjam.domain.user import User
-from pinjam.services.borrowers import Revealed, known, reveal, safe_of
+from pinjam.services.borrowers import Revealed, reveal, safe_of, trusted
 from pinjam.services.ports import Clock, Vault
 from pinjam.services.recording import Actor, Recorder, last_record
 from pinjam.services.store import Find, Record, Store, Transaction, each
@@ -56,7 +56,10 @@ class Exporting:
     recorder: Recorder
 
     def export(self, user_id: str, *, actor: Actor) -> Held:
-        """Everything, this export's own audit record included. NotFound if the account has no borrower."""
+        """Everything, this export's own audit record included.
+
+        NotFound if the account has no borrower; Unauthenticated for a token from before the sessions were ended.
+        """
         safe = safe_of(self.vault, user_id)
         user = self.store.transact(lambda tx: self._noted(tx, user_id, actor))
         loans = tuple(self._each(Loan, user_id))
@@ -80,7 +83,7 @@ class Exporting:
         )
 
     def _noted(self, tx: Transaction, user_id: str, actor: Actor) -> User:
-        user, previous = known(tx, user_id), last_record(tx, user_id)
+        user, previous = trusted(tx, user_id, actor), last_record(tx, user_id)
         self.recorder.audit(
             tx, previous, subject=user_id, action="data-exported", actor=actor, before=None, after={"to": user_id}
         )
