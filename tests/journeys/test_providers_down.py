@@ -76,6 +76,10 @@ def test_a_payout_provider_that_was_down_pays_once(walker: Walker, road: Road, s
     loan_id = walker.become_approved()
     road.fault("payout", "down", times=3)
     walker.accept(loan_id, key="accept").expect(200)
+    for _ in range(3):
+        assert system.wait_until_quiet(WAIT_S)
+        assert walker.loan(loan_id).expect(200)["status"] != "active"
+        road.pass_minutes(1).expect(200)
     assert walker.disbursed(loan_id)["status"] == "active"
     assert system.wait_until_quiet(WAIT_S)
     assert payouts(system, walker) == [("completed", 2_970_000)]

@@ -21,7 +21,7 @@ from pinjam.domain.trail import Event
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
 
-COUNT = int(os.environ.get("PINJAM_SOAK", "150"))
+COUNT = int(os.environ.get("PINJAM_SOAK", "60"))
 PERCENT = 30
 DAY_S = 24 * 60 * 60
 
