@@ -131,7 +131,8 @@ def test_a_dump_shows_no_number_date_address_password_or_token(
     assert leaks(kept, secrets) == set()
     everything = b"\n".join(kept.values())
     born = walker.person.nik[6:12].encode()
-    assert re.search(rb"(?<![0-9A-Za-z])" + born + rb"(?![0-9A-Za-z])", everything) is None
+    # After a point it is a part of a second.
+    assert re.search(rb"(?<![0-9A-Za-z.])" + born + rb"(?![0-9A-Za-z])", everything) is None
     # What a borrower is found by and written to can be read, so the search does find what is there.
     for found in (walker.person.email, walker.person.phone_e164, walker.person.full_name):
         assert found.encode() in kept["public.users"]
