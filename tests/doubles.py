@@ -19,12 +19,11 @@ from pinjam.domain.payment import Instructions, Method
 from pinjam.domain.task import Task
 from pinjam.domain.trail import Event
 from pinjam.domain.user import CheckName, KycCheck
+from pinjam.services.messaging import AddressGone, Message
 from pinjam.services.ports import (
     AccountExists,
-    AddressGone,
     ForgedNotification,
     IdentityClaim,
-    Message,
     Order,
     OrderStatus,
     PayoutAnswer,
@@ -32,9 +31,9 @@ from pinjam.services.ports import (
     Tokens,
     TooManyAttempts,
     Unavailable,
-    WrappedKey,
     WrongCredentials,
 )
+from pinjam.services.sealing import WrappedKey
 from pinjam.services.sheet import Sheet
 
 MOST_FAILURES = 100
@@ -323,7 +322,7 @@ class MemoryIdentityCheck(Service):
 
 
 class MemoryMessenger(Service):
-    """`ports.Messenger` of one channel. While `gate` is closed a message is on its way; `gone` are addresses."""
+    """`messaging.Messenger` of one channel. While `gate` is closed a message is on its way; `gone` are addresses."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__()
@@ -379,7 +378,7 @@ class MemoryObjects(Service):
 
 
 class MemoryKeys(Service):
-    """`ports.KeyWrapper`: keeps the data keys, and hands out where they are. `calls` counts."""
+    """`sealing.KeyWrapper`: keeps the data keys, and hands out where they are. `calls` counts."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -37,7 +37,8 @@ from pinjam.adapters.whatsapp import WhatsAppMessenger
 from pinjam.adapters.zenziva import ZenzivaMessenger
 from pinjam.domain.payment import Bank, Method
 from pinjam.local.servers import WsgiServer
-from pinjam.services.ports import IdentityClaim, Message
+from pinjam.services.messaging import Message
+from pinjam.services.ports import IdentityClaim
 
 NOW = datetime(2016, 12, 7, 4, 54, 12, tzinfo=UTC)
 MESSAGE = Message(

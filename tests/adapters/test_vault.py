@@ -14,7 +14,8 @@ from pinjam.adapters.memory import MemoryStore
 from pinjam.adapters.vault import AesSafe, EnvelopeVault
 from pinjam.domain.keys import UserKey
 from pinjam.domain.user import Sealed
-from pinjam.services.ports import KeyDestroyed, Unavailable
+from pinjam.services.ports import Unavailable
+from pinjam.services.sealing import KeyDestroyed
 
 KEY = bytes(range(32))
 NIK = "3171015508900001"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.documented import WHATSAPP_ERROR, WHATSAPP_PRICING, Json, whatsapp_callback
 
 from pinjam.adapters.whatsapp import WhatsAppReceipts
-from pinjam.services.ports import ForgedNotification, MessageReceipts, MessageStatus
+from pinjam.services.messaging import MessageReceipts, MessageStatus
+from pinjam.services.ports import ForgedNotification
 
 AT = datetime(2026, 11, 24, 0, 0, tzinfo=UTC)
 RECEIPTS: MessageReceipts = WhatsAppReceipts(app_secret="app-secret", verify_token="hub-token")

@@ -9,7 +9,8 @@ import pytest
 from tests.doubles import MemoryKeys
 
 from pinjam.adapters.key_file import KeyFile
-from pinjam.services.ports import KeyWrapper, Unavailable
+from pinjam.services.ports import Unavailable
+from pinjam.services.sealing import KeyWrapper
 
 DATA_KEY = bytes(range(32))
 

@@ -16,7 +16,8 @@ from pinjam.adapters.zenziva import ZenzivaMessenger
 from pinjam.domain.notification import Channel
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
-from pinjam.services.ports import AddressGone, Attachment, Message, Messenger, Refused, Unavailable
+from pinjam.services.messaging import AddressGone, Attachment, Message, Messenger
+from pinjam.services.ports import Refused, Unavailable
 
 MESSAGE = Message(
     id="ntf_01-email",

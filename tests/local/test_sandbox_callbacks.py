@@ -22,7 +22,7 @@ from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials, Sandbox
 from pinjam.local.sandbox.whatsapp import UNDELIVERABLE
 from pinjam.local.servers import WsgiServer
-from pinjam.services.ports import Message, MessageStatus
+from pinjam.services.messaging import Message, MessageStatus
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 MESSAGE = Message(

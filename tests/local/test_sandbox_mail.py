@@ -18,7 +18,8 @@ from pinjam.adapters.smtp import SmtpMessenger
 from pinjam.local.sandbox.mail import MailServer
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
-from pinjam.services.ports import Message, Unavailable
+from pinjam.services.messaging import Message
+from pinjam.services.ports import Unavailable
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from pinjam.domain.user import Locale
 from pinjam.local.sandbox.qris import crc16, qris_text
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials
-from pinjam.services.ports import Message, Refused
+from pinjam.services.messaging import Message
+from pinjam.services.ports import Refused
 
 DETAILS: Mapping[str, object] = {"order_id": "order-101", "gross_amount": 44000}
 BCA: Mapping[str, object] = {

@@ -15,7 +15,7 @@ from pinjam.adapters.zenziva import ZenzivaMessenger
 from pinjam.runtime import composition
 from pinjam.runtime.composition import App
 from pinjam.runtime.settings import Settings, SettingsError
-from pinjam.services.ports import Messenger
+from pinjam.services.messaging import Messenger
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"

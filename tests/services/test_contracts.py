@@ -12,7 +12,7 @@ from pinjam.domain.notification import Notification
 from pinjam.domain.user import Locale
 from pinjam.services.contracts import mask
 from pinjam.services.errors import NotFound, StateForbids
-from pinjam.services.ports import Attachment
+from pinjam.services.messaging import Attachment
 from pinjam.services.profiles import NewBankAccount
 from pinjam.wording import load
 

@@ -17,7 +17,7 @@ from pinjam.domain.preferences import Preferences
 from pinjam.domain.user import User
 from pinjam.services.auditing import verify
 from pinjam.services.errors import NotFound, StateForbids, Unauthenticated
-from pinjam.services.ports import KeyDestroyed
+from pinjam.services.sealing import KeyDestroyed
 
 CHANNELS: dict[Channel, bool] = {"push": True, "email": True, "sms": True, "whatsapp": True}
 

@@ -18,7 +18,8 @@ from pinjam.domain.trail import Event
 from pinjam.domain.user import User
 from pinjam.services.errors import Denied, Invalid, StateForbids, TooMany, Unauthenticated
 from pinjam.services.limits import STRICT
-from pinjam.services.ports import Message, Unavailable
+from pinjam.services.messaging import Message
+from pinjam.services.ports import Unavailable
 from pinjam.services.store import Conflict, Reader, Transaction
 
 HOME = "203.0.113.7"

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from pinjam.adapters.http_client import HttpClient, Reply
 from pinjam.domain.notification import Channel
-from pinjam.services.ports import AddressGone, Message, Refused
+from pinjam.services.messaging import AddressGone, Message
+from pinjam.services.ports import Refused
 
 SERVICE = "fcm"
 

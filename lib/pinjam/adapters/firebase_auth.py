@@ -13,14 +13,7 @@ import jwt
 from pydantic_core import to_json
 
 from pinjam.adapters.http_client import trusted_authorities
-from pinjam.services.ports import (
-    AccountExists,
-    Refused,
-    Tokens,
-    TooManyAttempts,
-    Unavailable,
-    WrongCredentials,
-)
+from pinjam.services.ports import AccountExists, Refused, Tokens, TooManyAttempts, Unavailable, WrongCredentials
 
 SERVICE = "identity"
 RETRY_AFTER_S = 60

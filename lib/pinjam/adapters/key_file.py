@@ -15,7 +15,8 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pinjam.services.ports import Unavailable, WrappedKey
+from pinjam.services.ports import Unavailable
+from pinjam.services.sealing import WrappedKey
 
 SERVICE = "keys"
 KEY_BYTES = 32
@@ -29,7 +30,7 @@ class _Ring:
 
 
 class KeyFile:
-    """`ports.KeyWrapper` over a JSON file of AES-256 keys: `{"current": id, "keys": {id: base64}}`.
+    """`sealing.KeyWrapper` over a JSON file of AES-256 keys: `{"current": id, "keys": {id: base64}}`.
 
     The file is read again whenever it has changed, so that a running system takes up a new key at once. A wrapped
     key is `<id>.<base64url(nonce + ciphertext + tag)>`; owner and id are its associated data.

@@ -7,7 +7,8 @@ from email.message import EmailMessage
 from email.utils import parseaddr
 
 from pinjam.domain.notification import Channel
-from pinjam.services.ports import Message, Refused, Unavailable
+from pinjam.services.messaging import Message
+from pinjam.services.ports import Refused, Unavailable
 
 SERVICE = "smtp"
 

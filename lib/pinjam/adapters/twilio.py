@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.notification import Channel
-from pinjam.services.ports import Message, Refused, Unavailable
+from pinjam.services.messaging import Message
+from pinjam.services.ports import Refused, Unavailable
 
 SERVICE = "twilio"
 

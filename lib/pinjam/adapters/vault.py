@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pinjam.domain.keys import UserKey
 from pinjam.domain.user import Sealed
-from pinjam.services.ports import KeyDestroyed, KeyWrapper, Safe
+from pinjam.services.sealing import KeyDestroyed, KeyWrapper, Safe
 from pinjam.services.store import Store
 
 KEY_BYTES = 32
@@ -27,7 +27,7 @@ KEPT_S = 300.0
 
 
 class EnvelopeVault:
-    """`ports.Vault` over the store's `UserKey` records.
+    """`sealing.Vault` over the store's `UserKey` records.
 
     Unwrapped keys stay in the process for five minutes, at most a thousand of them, so that what a request needs of
     one borrower costs one call to the key service at most. `hash_key` is apart from all of them. `clock` gives

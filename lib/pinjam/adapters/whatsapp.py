@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.notification import Channel
-from pinjam.services.ports import ForgedNotification, Message, MessageStatus, Refused, Unavailable
+from pinjam.services.messaging import Message, MessageStatus
+from pinjam.services.ports import ForgedNotification, Refused, Unavailable
 
 SERVICE = "whatsapp"
 

@@ -4,7 +4,8 @@ from pydantic import BaseModel
 
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.notification import Channel
-from pinjam.services.ports import Message, Refused, Unavailable
+from pinjam.services.messaging import Message
+from pinjam.services.ports import Refused, Unavailable
 
 SERVICE = "zenziva"
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pinjam.domain.notification import Channel
     from pinjam.domain.policy import Policies
     from pinjam.services.ceremonies import Ceremonies
+    from pinjam.services.messaging import MessageReceipts, Messenger
     from pinjam.services.ports import (
         Accounts,
         Cache,
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
         Holidays,
         IdentityCheck,
         Ids,
-        KeyWrapper,
-        MessageReceipts,
-        Messenger,
         ObjectStore,
         PaperPress,
         PaperReader,
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
         Publisher,
         Tasks,
         TokenVerifier,
-        Vault,
     )
+    from pinjam.services.sealing import KeyWrapper, Vault
     from pinjam.services.store import Store
 
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from pinjam.domain.user import Locale
 from pinjam.services.limits import LimitName
+from pinjam.services.messaging import Attachment
 from pinjam.services.once import Answered, Keyed
-from pinjam.services.ports import Attachment
 from pinjam.services.recording import Actor
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from pinjam.domain.money import format_rupiah
 from pinjam.domain.trail import Event
-from pinjam.services.ports import Clock, Message, Messenger
+from pinjam.services.messaging import Message, Messenger
+from pinjam.services.ports import Clock
 from pinjam.services.recording import consume, consumed
 from pinjam.services.store import Conflict, Store, Transaction
 from pinjam.wording import load

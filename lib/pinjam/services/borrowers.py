@@ -11,8 +11,8 @@ from pinjam.domain.policy import Policy
 from pinjam.domain.session import is_trusted
 from pinjam.domain.user import User
 from pinjam.services.errors import NotFound, StateForbids, Unauthenticated
-from pinjam.services.ports import Safe, Vault
 from pinjam.services.recording import Actor
+from pinjam.services.sealing import Safe, Vault
 from pinjam.services.store import Find, Reader
 
 MOST = 100

@@ -7,9 +7,11 @@ from typing import cast
 from pinjam.domain.recovery import LIFE, ResetCode
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
-from pinjam.services.ports import Clock, Message, Messenger, Refused, Vault
+from pinjam.services.messaging import Message, Messenger
+from pinjam.services.ports import Clock, Refused
 from pinjam.services.recording import Actor, Recorder, last_record
 from pinjam.services.recovery import secret_code
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Conflict, Store, Transaction
 from pinjam.services.telling import moment
 from pinjam.wording import load

@@ -9,7 +9,9 @@ from pinjam.services.borrowers import known
 from pinjam.services.errors import NotFound, StateForbids
 from pinjam.services.lending import Offer
 from pinjam.services.loan_sheets import Party, contract_sheet, summary_filename, summary_sheet
-from pinjam.services.ports import Attachment, PaperPress, Vault
+from pinjam.services.messaging import Attachment
+from pinjam.services.ports import PaperPress
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Reader, Store
 
 PDF = "application/pdf"

@@ -14,8 +14,9 @@ from pinjam.domain.pricing import quote
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
 from pinjam.services.borrowers import documents_of, known, loans_of, reveal
-from pinjam.services.ports import Clock, Vault
+from pinjam.services.ports import Clock
 from pinjam.services.recording import Actor, Outbox, Recorder, consume, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Reader, Store, Transaction
 
 CONSUMER = "decide_loan"

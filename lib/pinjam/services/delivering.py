@@ -16,17 +16,8 @@ from pinjam.services.borrowers import known
 from pinjam.services.contracts import Contracts
 from pinjam.services.devices import Devices, devices_of
 from pinjam.services.errors import NotFound
-from pinjam.services.ports import (
-    AddressGone,
-    Attachment,
-    Clock,
-    Holidays,
-    Message,
-    Messenger,
-    Refused,
-    Tasks,
-    Unavailable,
-)
+from pinjam.services.messaging import AddressGone, Attachment, Message, Messenger
+from pinjam.services.ports import Clock, Holidays, Refused, Tasks, Unavailable
 from pinjam.services.recording import Actor, Recorder, last_record
 from pinjam.services.store import Find, Page, Reader, Store, Transaction
 from pinjam.services.telling import Tale, tale_of

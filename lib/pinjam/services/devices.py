@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pinjam.domain.device import MOST_DEVICES, Device, Platform
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.services.borrowers import safe_of, unrestricted
-from pinjam.services.ports import Clock, Ids, Vault
+from pinjam.services.ports import Clock, Ids
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Conflict, Find, Reader, Store, Transaction
 
 

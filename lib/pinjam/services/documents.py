@@ -14,17 +14,10 @@ from pinjam.domain.verification import attempts_left, move_user
 from pinjam.services.borrowers import documents_of, known, unrestricted
 from pinjam.services.errors import Denied, Invalid, NotFound, StateForbids, TooMany
 from pinjam.services.links import Links
-from pinjam.services.ports import (
-    Attachment,
-    Clock,
-    Ids,
-    ObjectStore,
-    Paper,
-    PaperReader,
-    UnreadablePaper,
-    Vault,
-)
+from pinjam.services.messaging import Attachment
+from pinjam.services.ports import Clock, Ids, ObjectStore, Paper, PaperReader, UnreadablePaper
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Conflict, Find, Page, Reader, Store, Transaction
 
 IDENTITY_KINDS = frozenset({DocumentKind.KTP, DocumentKind.SELFIE})

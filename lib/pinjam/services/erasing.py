@@ -27,8 +27,9 @@ from pinjam.domain.refund import Refund
 from pinjam.domain.user import User
 from pinjam.services.borrowers import MOST, known, loans_of, trusted
 from pinjam.services.errors import StateForbids
-from pinjam.services.ports import Accounts, Clock, ObjectStore, Vault
+from pinjam.services.ports import Accounts, Clock, ObjectStore
 from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Find, Reader, Record, Store, Transaction, each
 
 log = logging.getLogger(__name__)

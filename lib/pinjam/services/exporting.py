@@ -16,8 +16,9 @@ from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord
 from pinjam.domain.user import User
 from pinjam.services.borrowers import Revealed, reveal, safe_of, trusted
-from pinjam.services.ports import Clock, Vault
+from pinjam.services.ports import Clock
 from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Find, Record, Store, Transaction, each
 
 R = TypeVar("R", bound=Record)

@@ -16,9 +16,10 @@ from pinjam.services.challenges import Challenges
 from pinjam.services.errors import TooMany, Unauthenticated
 from pinjam.services.limits import Limits
 from pinjam.services.passkeys import passkeys_of
-from pinjam.services.ports import Accounts, Clock, Tokens, TooManyAttempts, Vault, WrongCredentials
+from pinjam.services.ports import Accounts, Clock, Tokens, TooManyAttempts, WrongCredentials
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.refreshing import Refreshing
+from pinjam.services.sealing import Vault
 from pinjam.services.sessions import find_user, identify
 from pinjam.services.store import Find, Reader, Store, Transaction
 

@@ -22,8 +22,9 @@ from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import BankAccount, User
 from pinjam.services.borrowers import known
 from pinjam.services.errors import NotFound
-from pinjam.services.ports import RESEND_FOR, Clock, Ids, PayoutAnswer, PayoutGateway, Refused, Unavailable, Vault
+from pinjam.services.ports import RESEND_FOR, Clock, Ids, PayoutAnswer, PayoutGateway, Refused, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Contention, Find, Reader, Store, Transaction
 
 log = logging.getLogger(__name__)

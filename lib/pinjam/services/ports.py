@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, Protocol
 
-from pinjam.domain.keys import UserKey
-from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Instructions, Method
 from pinjam.domain.task import Task
 from pinjam.domain.trail import Event
-from pinjam.domain.user import KycCheck, Locale, Sealed
+from pinjam.domain.user import KycCheck
 from pinjam.services.sheet import Sheet
 
 
@@ -33,10 +31,6 @@ class Refused(Exception):
         super().__init__(f"{service}: {code} {detail}".rstrip())
         self.service = service
         self.code = code
-
-
-class AddressGone(Refused):
-    """The recipient's address (a device token) is no longer good: forget it."""
 
 
 class Clock(Protocol):
@@ -64,84 +58,6 @@ class Ids(Protocol):
 
     def new(self, prefix: str) -> str:
         """`<prefix>_<ULID>`, later ids sorting after earlier ones."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrappedKey:
-    """A data key as it may be stored: `wrapped` is opaque text, `wrapping_key` the id of the key that wrapped it."""
-
-    wrapped: str
-    wrapping_key: str
-
-
-class KeyWrapper(Protocol):
-    """Wraps data keys under keys that never leave it. Every call raises Unavailable when it does not answer."""
-
-    def current(self) -> str:
-        """The id of the key that wraps now."""
-        ...
-
-    def wrap(self, data_key: bytes, *, owner: str) -> WrappedKey:
-        """The data key, readable only through `unwrap` and for the same owner."""
-        ...
-
-    def unwrap(self, wrapped: str, *, owner: str) -> bytes:
-        """The data key again, also where an earlier key wrapped it.
-
-        ValueError if it was wrapped for another owner, changed, or wrapped by a key that is gone.
-        """
-        ...
-
-    def renew(self) -> str:
-        """Make a key that wraps from now on; its id. Earlier ones still unwrap."""
-        ...
-
-
-class KeyDestroyed(LookupError):
-    """The owner's key was destroyed: what it sealed is gone for good."""
-
-
-class Safe(Protocol):
-    """Seals and opens one owner's values. Needs nothing from outside, so that a transaction may use it."""
-
-    def seal(self, value: str, *, field: str) -> Sealed:
-        """Encrypt a field; the same owner and field are needed to open it."""
-        ...
-
-    def open(self, sealed: Sealed, *, field: str) -> str:
-        """The value again. ValueError if it was sealed for another owner or field, or changed."""
-        ...
-
-    def seal_bytes(self, content: bytes, *, field: str) -> bytes:
-        """Encrypt a file, as `seal`."""
-        ...
-
-    def open_bytes(self, sealed: bytes, *, field: str) -> bytes:
-        """The file again, as `open`."""
-        ...
-
-
-class Vault(Protocol):
-    """Keeps personal values unreadable at rest, each owner's under a key of their own.
-
-    To get at a key may ask the store and the key service (Unavailable): do it before a transaction, not inside.
-    """
-
-    def issue(self, owner: str, *, at: datetime) -> tuple[UserKey, Safe]:
-        """A new key for an owner who has none; it counts once the caller has stored the record."""
-        ...
-
-    def safe(self, owner: str) -> Safe:
-        """What the owner's key opens. LookupError if there is none, KeyDestroyed if there is none any more."""
-        ...
-
-    def forget(self, owner: str) -> None:
-        """Hold the owner's key in this process no longer."""
-        ...
-
-    def fingerprint(self, value: str, *, field: str) -> str:
-        """A keyed hash (hex) that finds an equal value and tells nothing else."""
         ...
 
 
@@ -331,76 +247,6 @@ class PayoutGateway(Protocol):
 
         ValueError when it is genuine and names none.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attachment:
-    """A file that goes with an answer or a message."""
-
-    filename: str
-    content_type: str
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message for one channel. `to` is an address, an E.164 number or a device token.
-
-    `id` is ours, for providers that can drop a repeat. `kind` and `parameters` serve providers that send
-    registered templates; `subject` serves e-mail and push. Only e-mail carries `attachments`, and `html`, the
-    same message as a page beside the plain `body`.
-    """
-
-    id: str
-    to: str
-    kind: str
-    locale: Locale
-    subject: str
-    body: str
-    html: str | None = None
-    parameters: tuple[str, ...] = ()
-    data: Mapping[str, str] | None = None
-    attachments: tuple[Attachment, ...] = ()
-
-
-class Messenger(Protocol):
-    """Sends on one channel."""
-
-    channel: Channel
-
-    def send(self, message: Message) -> str:
-        """The provider's id for it. Unavailable when trying again may help, Refused when it will not."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageStatus:
-    """What became of a message after its provider had taken it, as the provider tells.
-
-    `provider_id` is what `Messenger.send` answered; `message_id` is the message's own id, None where the provider
-    does not give it back. `error` is the provider's own code, of a failed message only.
-    """
-
-    provider_id: str
-    status: Literal["sent", "delivered", "read", "failed"]
-    at: datetime
-    message_id: str | None = None
-    error: str | None = None
-
-
-class MessageReceipts(Protocol):
-    """Reads what a messaging provider calls back with. Statuses may come twice, late, and in any order."""
-
-    def read_statuses(self, raw: bytes, signature: str) -> tuple[MessageStatus, ...]:
-        """The statuses in a genuine callback, none if it speaks of other things. ForgedNotification for any other;
-
-        ValueError when the body is not the provider's. `raw` is the body as it came, `signature` the header's value.
-        """
-        ...
-
-    def answer_challenge(self, *, mode: str, verify_token: str, challenge: str) -> str:
-        """What proves to the provider that the address is ours. ForgedNotification if it does not know the token."""
         ...
 
 

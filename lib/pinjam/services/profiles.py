@@ -18,8 +18,9 @@ from pinjam.services.borrowers import (
 )
 from pinjam.services.errors import StateForbids
 from pinjam.services.payout_desk import waiting
-from pinjam.services.ports import Clock, Safe, Vault
+from pinjam.services.ports import Clock
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.sealing import Safe, Vault
 from pinjam.services.store import Store, Transaction
 
 NAME_HELD = {UserStatus.VERIFIED: "name-fixed", UserStatus.VERIFYING: "verification-running"}

@@ -27,10 +27,10 @@ from pinjam.services.ports import (
     Tasks,
     TooManyAttempts,
     Unavailable,
-    Vault,
     WrongCredentials,
 )
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.sessions import find_user, identify
 from pinjam.services.store import Reader, Store, Transaction
 

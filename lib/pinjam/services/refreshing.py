@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pinjam.domain.session import Session, Standing, distrusted, signed_out
 from pinjam.domain.user import Sealed, User
 from pinjam.services.errors import Unauthenticated
-from pinjam.services.ports import Accounts, Clock, Ids, KeyDestroyed, Tokens, Vault, WrongCredentials
+from pinjam.services.ports import Accounts, Clock, Ids, Tokens, WrongCredentials
 from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.sealing import KeyDestroyed, Vault
 from pinjam.services.store import Reader, Store, Transaction
 
 log = logging.getLogger(__name__)

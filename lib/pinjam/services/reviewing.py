@@ -23,8 +23,9 @@ from pinjam.services.deciding import answered, decision_on
 from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.links import Links
 from pinjam.services.payout_desk import PayoutDesk
-from pinjam.services.ports import Clock, Unavailable, Vault
+from pinjam.services.ports import Clock, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Find, Reader, Store, Transaction
 from pinjam.services.verification import conclude
 

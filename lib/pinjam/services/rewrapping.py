@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pinjam.domain.keys import UserKey
-from pinjam.services.ports import KeyWrapper
+from pinjam.services.sealing import KeyWrapper
 from pinjam.services.store import Find, Store, Transaction, each
 
 PAGE = 100

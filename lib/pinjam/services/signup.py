@@ -21,11 +21,11 @@ from pinjam.services.ports import (
     Ids,
     Tokens,
     TooManyAttempts,
-    Vault,
     WrongCredentials,
 )
 from pinjam.services.recording import Actor, Recorder, last_record
 from pinjam.services.refreshing import Refreshing
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Conflict, Find, Store, Transaction
 
 

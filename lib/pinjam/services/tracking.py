@@ -8,7 +8,8 @@ from typing import get_args
 from pinjam.domain.notification import Channel, Delivery, Notification
 from pinjam.services.delivering import Delivering
 from pinjam.services.errors import Forbidden, Invalid
-from pinjam.services.ports import Clock, ForgedNotification, MessageReceipts, MessageStatus
+from pinjam.services.messaging import MessageReceipts, MessageStatus
+from pinjam.services.ports import Clock, ForgedNotification
 from pinjam.services.store import Store, Transaction
 
 log = logging.getLogger(__name__)

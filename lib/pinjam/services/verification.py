@@ -12,8 +12,9 @@ from pinjam.domain.user import Kyc, KycCheck, User, UserStatus
 from pinjam.domain.verification import UNANSWERED, judge, move_user
 from pinjam.services.borrowers import documents_of, known, reveal
 from pinjam.services.documents import field_of
-from pinjam.services.ports import Clock, IdentityCheck, IdentityClaim, ObjectStore, Refused, Tasks, Unavailable, Vault
+from pinjam.services.ports import Clock, IdentityCheck, IdentityClaim, ObjectStore, Refused, Tasks, Unavailable
 from pinjam.services.recording import Actor, Outbox, Recorder, consume, consumed, last_record
+from pinjam.services.sealing import Vault
 from pinjam.services.store import Store, Transaction
 
 CONSUMER = "verify_identity"

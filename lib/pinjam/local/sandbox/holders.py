@@ -5,7 +5,7 @@ from collections.abc import Callable
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
-from pinjam.services.ports import Vault
+from pinjam.services.sealing import Vault
 
 _WAITING = """
     EXISTS (SELECT FROM loans WHERE open_for = person.id AND status = 'accepted')
