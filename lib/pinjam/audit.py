@@ -18,13 +18,13 @@ def main() -> int:
     try:
         found = verify(App(Settings.read(os.environ)).store)
     except (SettingsError, StoreUnavailable) as fault:
-        print(f"pinjam.audit: {fault}", file=sys.stderr)  # noqa: T201 - a program's own words to its user
+        print(f"pinjam.audit: {fault}", file=sys.stderr)
         return 2
-    print(f"{found.records} records of {found.subjects} subjects read.")  # noqa: T201 - as above
+    print(f"{found.records} records of {found.subjects} subjects read.")
     for one in found.findings:
-        print(f"{one.record.id} ({one.record.action} of {one.record.subject}): {one.problem}.")  # noqa: T201 - as above
+        print(f"{one.record.id} ({one.record.action} of {one.record.subject}): {one.problem}.")
     if not found.findings:
-        print("Every chain is whole.")  # noqa: T201 - as above
+        print("Every chain is whole.")
     return 1 if found.findings else 0
 
 

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
             rotate(app.rewrapping)
         return show(app.rewrapping.status())
     except (SettingsError, StoreUnavailable, Contention, Unavailable) as fault:
-        print(f"pinjam.keys: {fault}", file=sys.stderr)  # noqa: T201 - a program's own words to its user
+        print(f"pinjam.keys: {fault}", file=sys.stderr)
         return 2
 
 
@@ -60,7 +60,7 @@ def show(status: Wrapped) -> int:
 
 def say(line: str) -> None:
     """Tell the user, at once."""
-    print(line, flush=True)  # noqa: T201 - as above
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

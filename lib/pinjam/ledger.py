@@ -32,11 +32,11 @@ def main(arguments: list[str]) -> int:
         if asked.command == "write-off":
             actor = Actor(id=f"staff:{os.environ.get('USER', 'unknown')}", request_id=app.ids.new("req"))
             loan = app.writing_off.write_off(asked.loan, reason=asked.reason, actor=actor)
-            print(f"{loan.id} is {loan.status.value}.")  # noqa: T201 - a program's own words to its user
+            print(f"{loan.id} is {loan.status.value}.")
             return 0
         return show(trial_balance_of(app.store))
     except (SettingsError, StoreUnavailable, Denied) as fault:
-        print(f"pinjam.ledger: {fault}", file=sys.stderr)  # noqa: T201 - as above
+        print(f"pinjam.ledger: {fault}", file=sys.stderr)
         return 2
 
 
@@ -50,7 +50,7 @@ def show(balance: TrialBalance) -> int:
     ]
     difference = balance.debits - balance.credits
     rows.append(line("total", *(format_rupiah(part) for part in (balance.debits, balance.credits, difference))))
-    print("\n".join(rows))  # noqa: T201 - as above
+    print("\n".join(rows))
     return 1 if difference else 0
 
 

@@ -35,12 +35,12 @@ def main(arguments: list[str]) -> int:
     try:
         shown = _answer(current(), asked)
     except Denied as refusal:
-        print(f"pinjam.review: {_words(refusal)}", file=sys.stderr)  # noqa: T201 - a program's own words to its user
+        print(f"pinjam.review: {_words(refusal)}", file=sys.stderr)
         return 2 if isinstance(refusal, Invalid) else 1
     except (SettingsError, StoreUnavailable, Contention, Unavailable) as fault:
-        print(f"pinjam.review: {fault}", file=sys.stderr)  # noqa: T201 - as above
+        print(f"pinjam.review: {fault}", file=sys.stderr)
         return 2
-    print(shown.model_dump_json(indent=2) if asked.json else "\n".join(_lines(shown)))  # noqa: T201 - as above
+    print(shown.model_dump_json(indent=2) if asked.json else "\n".join(_lines(shown)))
     return 0
 
 

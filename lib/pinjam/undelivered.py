@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with closing(App(Settings.read(os.environ))) as app:
             return _again(app, given.id, given.by) if given.command else _list(app)
     except (SettingsError, StoreUnavailable, Unavailable) as fault:
-        print(f"pinjam.undelivered: {fault}", file=sys.stderr)  # noqa: T201 - a program's own words to its user
+        print(f"pinjam.undelivered: {fault}", file=sys.stderr)
         return 2
 
 
@@ -48,7 +48,7 @@ def _list(app: App) -> int:
         count, after = count + len(page.items), page.next_cursor
         if after is None:
             break
-    print(f"{count} messages were given up." if count else "No message was given up.")  # noqa: T201 - as above
+    print(f"{count} messages were given up." if count else "No message was given up.")
     return 0
 
 
@@ -56,16 +56,16 @@ def _show(notification: Notification) -> None:
     for one in notification.deliveries:
         if one.status == "failed":
             at = f"{notification.undelivered_at:%Y-%m-%d %H:%M}Z"
-            print(f"{notification.id}  {at}  {notification.kind}  {one.channel}  {one.error} ({one.attempts} tries)")  # noqa: T201 - as above
+            print(f"{notification.id}  {at}  {notification.kind}  {one.channel}  {one.error} ({one.attempts} tries)")
 
 
 def _again(app: App, notification_id: str, by: str) -> int:
     try:
         channels = app.delivering.again(notification_id, actor=Actor(id=f"staff:{by}", request_id=Ulids().new("cmd")))
     except NotFound:
-        print(f"{notification_id} is not among the messages that were given up.", file=sys.stderr)  # noqa: T201 - as above
+        print(f"{notification_id} is not among the messages that were given up.", file=sys.stderr)
         return 1
-    print(f"{notification_id} is tried again: {', '.join(channels)}.")  # noqa: T201 - as above
+    print(f"{notification_id} is tried again: {', '.join(channels)}.")
     return 0
 
 

@@ -23,7 +23,7 @@ from pinjam.domain.ledger import EntryKind
 from pinjam.domain.notification import Notification
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
-from pinjam.migrations import migrate
+from pinjam.migrations import CannotMigrate, migrate
 from pinjam.services.store import KINDS
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def test_payouts_on_their_way_before_payouts_were_records_are_brought_along(unmi
         ("out_1", "loan", "loan_1", "loan_1", 2_970_000, "Pinjam PJM-1", "sending", "loan_1", "sealed", True),
         ("out_3", "refund", "rfd_1", "loan_2", 7, "Pinjam refund", "sending", "rfd_1", "sealed", True),
     ]
-    with pytest.raises(RuntimeError, match="borrowers from before each had a key of their own"):
+    with pytest.raises(CannotMigrate, match="borrowers from before each had a key of their own"):
         migrate(unmigrated_url)
     assert run(unmigrated_url, "SELECT version_num FROM alembic_version") == [("0007",)]
     step(unmigrated_url, "downgrade", "0006")

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,8 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 
 WAIT_S = 60
+LOOK_S = 0.02
+"""How often a condition is looked at."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless=new",
@@ -116,8 +118,9 @@ class Browser:
 
 
 def _until(what: str, ask: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + WAIT_S
-    while not good(value := ask()):
-        assert time.monotonic() < deadline, f"{what}: {value!r}"
-        time.sleep(0.02)
-    return value
+    gate = threading.Event()
+    for _ in range(int(WAIT_S / LOOK_S)):
+        if good(value := ask()):
+            return value
+        gate.wait(LOOK_S)
+    raise AssertionError(f"{what}: {value!r}")

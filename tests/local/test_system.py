@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from pinjam.adapters.firebase_auth import FirebaseAccounts
@@ -17,6 +18,7 @@ from pinjam.adapters.pubsub import PubSubPublisher
 from pinjam.domain.nik import parse_nik
 from pinjam.domain.trail import Event
 from pinjam.local.__main__ import WELCOME
+from pinjam.local.database import DatabaseError, EmbeddedDatabase
 from pinjam.local.dispatch import PushSettings
 from pinjam.local.functions import load_functions
 from pinjam.local.scheduler import Scheduler
@@ -344,3 +346,14 @@ def test_the_program_says_in_one_line_why_it_cannot_start(repository: Path, stat
         assert said == ""
         assert words in complaints
         assert len(complaints.splitlines()) == 1
+
+
+def test_borrowers_from_before_they_had_keys_stop_the_start_with_what_to_do(repository: Path, state: Path) -> None:
+    database = EmbeddedDatabase(state, durable=False)
+    with psycopg.connect(database.start(), autocommit=True) as connection:
+        # As much of the schema of then as the step that refuses looks at.
+        connection.execute("CREATE TABLE users AS SELECT 'usr_1' AS id")
+        connection.execute("CREATE TABLE alembic_version AS SELECT '0008' AS version_num")
+    database.stop()
+    with pytest.raises(DatabaseError, match="make clean"):
+        LocalSystem(state, 0, repository=repository, durable=False).start()

@@ -19,6 +19,8 @@ MIN_LENGTH: Final = 8
 MAX_LENGTH: Final = 128
 _SERVICE = "pinjam"
 _SHORTEST_WORD = 3
+_AREA_AND_BIRTH = 12
+"""So many digits of a NIK come before its serial number."""
 _WORDS = re.compile(r"[^\W_]+")
 _ENDING = re.compile(r"(?<=[^\W\d_])[\W\d_]{1,6}\Z")
 """What people put behind a word to satisfy rules: a year, or a digit and an exclamation mark."""
@@ -96,7 +98,7 @@ def _personal_words(personal: Personal) -> Iterator[str]:
 
 def _numbers_of(nik: str) -> list[str]:
     """The NIK, and the birth date in it as people write theirs."""
-    if len(nik) < 12 or not nik.isdecimal():  # noqa: PLR2004 - area and birth date, which come first
+    if len(nik) < _AREA_AND_BIRTH or not nik.isdecimal():
         return []
     day, month, year = int(nik[6:8]) % WOMEN_ADD, nik[8:10], nik[10:12]
     return [nik, *(f"{day:02}{month}{century}{year}" for century in ("19", "20", ""))]

@@ -98,12 +98,12 @@ def _signals() -> Iterator[socket.socket]:
 
 
 def _fail(message: str) -> int:
-    print(message, file=sys.stderr, flush=True)  # noqa: T201  # a program's own words to its user
+    print(message, file=sys.stderr, flush=True)
     return 1
 
 
 def _say(message: str) -> None:
-    print(message, flush=True)  # noqa: T201  # a program's own words to its user
+    print(message, flush=True)
 
 
 if __name__ == "__main__":

@@ -344,7 +344,7 @@ def _walk(road: Road, screen: Screen, seed: int) -> int:
 
 
 def _fail(message: str) -> int:
-    print(message, file=sys.stderr, flush=True)  # noqa: T201  # a program's own words to its user
+    print(message, file=sys.stderr, flush=True)
     return 1
 
 

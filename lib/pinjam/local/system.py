@@ -17,7 +17,7 @@ from pinjam.adapters.firebase_auth import SigningKeys
 from pinjam.adapters.key_file import KeyFile
 from pinjam.domain.task import RATES
 from pinjam.local.broker import Broker
-from pinjam.local.database import EmbeddedDatabase
+from pinjam.local.database import DatabaseError, EmbeddedDatabase
 from pinjam.local.dispatch import PushSettings
 from pinjam.local.environment import (
     LOCATION,
@@ -173,10 +173,13 @@ class LocalSystem:
         self._running.callback(database.stop)
 
         def prepare() -> str:
-            from pinjam.migrations import migrate  # noqa: PLC0415  # half a second of imports, beside the functions'
+            from pinjam.migrations import CannotMigrate, migrate  # noqa: PLC0415  # half a second of imports, beside the functions'
 
             url = database.start()
-            migrate(url)
+            try:
+                migrate(url)
+            except CannotMigrate as refusal:
+                raise DatabaseError(str(refusal)) from refusal
             return url
 
         with ThreadPoolExecutor(1) as beside:

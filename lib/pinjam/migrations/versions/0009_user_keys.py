@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from pinjam.migrations import CannotMigrate
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -64,7 +66,7 @@ def downgrade() -> None:
 
 def _run(statements: str) -> None:
     if op.get_bind().exec_driver_sql("SELECT 1 FROM users LIMIT 1").first() is not None:
-        raise RuntimeError(
+        raise CannotMigrate(
             "this database holds borrowers from before each had a key of their own; begin with an empty one"
             " (on a developer's machine: make clean)"
         )
