@@ -132,8 +132,9 @@ def test_a_genuine_body_that_is_not_a_callback_is_refused(world: World, paid: Ev
     world.notify(paid)
     body = b"[]"
     signature = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid) as refused:
         world.app.tracking.hear(body, signature, request_id="req_meta")
+    assert [(one.field, one.code) for one in refused.value.fields] == [("entry", "invalid")]
 
 
 def test_a_callback_is_not_taken_while_the_sms_is_not_safely_kept(world: World, paid: Event) -> None:

@@ -19,7 +19,6 @@ import httpx
 from flask import Flask, Response, jsonify, request
 from psycopg_pool import ConnectionPool
 
-from pinjam.adapters.http_client import trusted_authorities
 from pinjam.local.broker_queue import Delivery, OutgoingMessage, Queue
 from pinjam.local.dispatch import Dispatcher, PushSettings
 
@@ -53,12 +52,7 @@ class Broker:
         self._settings = settings or PushSettings()
         self._chance = chance or random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._queue = Queue(pool)
-        self._client = httpx.Client(
-            timeout=self._settings.answer_within_s,
-            verify=trusted_authorities(),
-            trust_env=False,
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "pinjam-broker"},
-        )
+        self._client = self._settings.client(token=token, user_agent="pinjam-broker")
         self._dispatcher: Dispatcher[Delivery] = Dispatcher(
             "broker",
             take=self._queue.take,

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
+import httpx
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
+
+from pinjam.adapters.http_client import trusted_authorities
 
 _ERROR_PAUSE_S = 1.0
 _GRACE_S = 5.0
@@ -31,6 +34,15 @@ class PushSettings:
         """The pause after so many attempts; `chance` in 0..1 spreads it over the upper half, so herds disperse."""
         longest = min(self.longest_pause_s, self.first_pause_s * float(2 ** (attempts - 1)))
         return longest * (0.5 + chance / 2)
+
+    def client(self, *, token: str, user_agent: str) -> httpx.Client:
+        """What calls the functions; it shows them the token, as Google IAM has it."""
+        return httpx.Client(
+            timeout=self.answer_within_s,
+            verify=trusted_authorities(),
+            trust_env=False,
+            headers={"Authorization": f"Bearer {token}", "User-Agent": user_agent},
+        )
 
 
 class Job(Protocol):

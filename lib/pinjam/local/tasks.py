@@ -23,7 +23,6 @@ from flask import Flask, Response, jsonify, request
 from psycopg_pool import ConnectionPool
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from pinjam.adapters.http_client import trusted_authorities
 from pinjam.domain.task import Rate
 from pinjam.local.dispatch import Dispatcher, PushSettings
 from pinjam.local.task_queue import KeptTask, NewTask, TaskQueue
@@ -92,12 +91,7 @@ class TaskServer:
         self._chance = chance or random.Random()  # noqa: S311  # spreads retries, guards nothing
         self._queue = TaskQueue(pool)
         self._gates = {name: Gate(rate) for name, rate in rates.items()}
-        self._client = httpx.Client(
-            timeout=self._settings.answer_within_s,
-            verify=trusted_authorities(),
-            trust_env=False,
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "Google-Cloud-Tasks"},
-        )
+        self._client = self._settings.client(token=token, user_agent="Google-Cloud-Tasks")
         self._dispatcher: Dispatcher[KeptTask] = Dispatcher(
             "tasks",
             take=self._take,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import get_args
 
 from pinjam.domain.notification import Channel, Delivery, Notification
+from pinjam.domain.pricing import FieldProblem
 from pinjam.services.delivering import Delivering
 from pinjam.services.errors import Forbidden, Invalid
 from pinjam.services.messaging import MessageReceipts, MessageStatus
@@ -43,7 +44,7 @@ class Tracking:
         except ForgedNotification:
             raise Forbidden("bad-signature") from None
         except ValueError:
-            raise Invalid from None
+            raise Invalid(FieldProblem(field="entry", code="invalid", params={})) from None
         for status in statuses:
             self._take_in(status, request_id)
 
