@@ -348,12 +348,12 @@ def test_the_program_says_in_one_line_why_it_cannot_start(repository: Path, stat
         assert len(complaints.splitlines()) == 1
 
 
-def test_borrowers_from_before_they_had_keys_stop_the_start_with_what_to_do(repository: Path, state: Path) -> None:
-    database = EmbeddedDatabase(state, durable=False)
+def test_borrowers_from_before_they_had_keys_stop_the_start_with_what_to_do(repository: Path, tmp_path: Path) -> None:
+    database = EmbeddedDatabase(tmp_path, durable=False)
     with psycopg.connect(database.start(), autocommit=True) as connection:
         # As much of the schema of then as the step that refuses looks at.
         connection.execute("CREATE TABLE users AS SELECT 'usr_1' AS id")
         connection.execute("CREATE TABLE alembic_version AS SELECT '0008' AS version_num")
     database.stop()
     with pytest.raises(DatabaseError, match="make clean"):
-        LocalSystem(state, 0, repository=repository, durable=False).start()
+        LocalSystem(tmp_path, 0, repository=repository, durable=False).start()
