@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.machine import given
 
 from pinjam.local.emulators.gcloud import component
 from pinjam.local.emulators.process import MissingProgram, ServerFailed, ServerProcess, free_port, listens
@@ -89,3 +90,13 @@ def test_a_component_that_gcloud_lacks_is_named_with_the_command_that_installs_i
     monkeypatch.setenv("PATH", str(gcloud.parent))
     with pytest.raises(MissingProgram, match="google-cloud-cli-firestore-emulator"):
         component("cloud-firestore-emulator")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_test_whose_program_is_missing_fails_in_ci_and_is_skipped_elsewhere(
+    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(outcome, match="gcloud components install"):
+        given(lambda: component("pubsub-emulator"))
