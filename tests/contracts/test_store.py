@@ -9,8 +9,11 @@ import pytest
 
 from pinjam.domain.document import Document, DocumentKind
 from pinjam.domain.loan import Loan
+from pinjam.domain.passkey import Challenge
 from pinjam.domain.payment import Payment
-from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
+from pinjam.domain.recovery import ResetCode
+from pinjam.domain.session import Session
+from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
 from pinjam.domain.user import User, UserStatus
 from pinjam.services.store import KINDS, Conflict, Find, Reader, Record, Store, Transaction
 
@@ -193,10 +196,105 @@ def test_a_row_and_its_event_come_together_or_not_at_all(store: Store, insert: I
     assert get(store, KeptAnswer, samples.kept_answer().id) is None
 
 
-@pytest.mark.parametrize("read", ["get", "find", "count"])
-def test_a_read_after_a_write_is_refused(store: Store, samples: "Samples", read: str) -> None:
+PASSING = {Challenge, Session, ResetCode, Event, Consumption, KeptAnswer}
+
+
+def delete(store: Store, kind: type[Any], *ids: str) -> None:
     def work(tx: Transaction) -> None:
-        tx.insert(samples.event())
+        for id_ in ids:
+            tx.delete(kind, id_)
+
+    store.transact(work)
+
+
+def test_what_passes_can_be_deleted_and_nothing_else_goes(store: Store, insert: Insert, samples: "Samples") -> None:
+    insert(*samples.all())
+    for record in samples.all():
+        if type(record) in PASSING:
+            delete(store, type(record), record.id)
+    for record in samples.all():
+        assert (get(store, type(record), record.id) is None) == (type(record) in PASSING)
+
+
+def test_a_delete_of_what_is_not_there_is_harmless(store: Store, insert: Insert, samples: "Samples") -> None:
+    insert(samples.event(1), samples.event(2))
+    delete(store, Event, "evt_0001", "evt_none", "evt_0001")
+    delete(store, Event, "evt_0001")
+    assert store.read(lambda tx: tx.find(Find(kind=Event))).items == (samples.event(2),)
+
+
+@pytest.mark.parametrize("kind", set(KINDS) - PASSING, ids=lambda kind: kind.__name__)
+def test_what_stays_cannot_be_deleted_and_the_rest_is_undone(
+    store: Store, insert: Insert, samples: "Samples", kind: type[Any]
+) -> None:
+    insert(*samples.all())
+    record = next(one for one in samples.all() if isinstance(one, kind))
+
+    def work(tx: Transaction) -> None:
+        tx.delete(Event, "evt_0001")
+        tx.delete(kind, record.id)
+
+    with pytest.raises(TypeError, match="never deleted"):
+        store.transact(work)
+    assert get(store, kind, record.id) == record
+    assert get(store, Event, "evt_0001") is not None
+
+
+@pytest.mark.parametrize("wrong", [7, None, "nul\0"])
+def test_what_is_no_id_cannot_be_deleted(store: Store, wrong: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        delete(store, Event, wrong)
+
+
+def test_a_deleted_record_can_be_made_anew(store: Store, insert: Insert, samples: "Samples") -> None:
+    anew = replace(samples.event(1), subject="loan_0002")
+    insert(samples.event(1), samples.event(2))
+
+    def at_once(tx: Transaction) -> None:
+        tx.delete(Event, "evt_0001")
+        tx.insert(anew)
+        tx.insert(samples.event(3))
+        tx.delete(Event, "evt_0003")
+
+    store.transact(at_once)
+    delete(store, Event, "evt_0002")
+    insert(samples.event(2))
+    assert store.read(lambda tx: tx.find(Find(kind=Event))).items == (anew, samples.event(2))
+
+
+def test_a_deleted_record_cannot_be_updated(store: Store, insert: Insert, samples: "Samples") -> None:
+    insert(samples.event(1))
+
+    def work(tx: Transaction) -> None:
+        assert tx.get(Event, "evt_0001") is not None
+        tx.delete(Event, "evt_0001")
+        tx.update(samples.event(1))
+
+    with pytest.raises(LookupError):
+        store.transact(work)
+    assert get(store, Event, "evt_0001") == samples.event(1)
+
+
+def test_a_delete_is_undone_with_the_rest(store: Store, insert: Insert, samples: "Samples") -> None:
+    insert(samples.event(1), samples.event(2))
+
+    def work(tx: Transaction) -> None:
+        tx.delete(Event, "evt_0001")
+        tx.insert(samples.event(2))
+
+    with pytest.raises(Conflict):
+        store.transact(work)
+    assert get(store, Event, "evt_0001") == samples.event(1)
+
+
+@pytest.mark.parametrize("read", ["get", "find", "count"])
+@pytest.mark.parametrize("write", ["insert", "delete"])
+def test_a_read_after_a_write_is_refused(store: Store, samples: "Samples", read: str, write: str) -> None:
+    def work(tx: Transaction) -> None:
+        if write == "insert":
+            tx.insert(samples.event())
+        else:
+            tx.delete(Event, "evt_0001")
         if read == "get":
             tx.get(Event, "evt_0001")
         elif read == "find":

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pinjam.domain.loan import Loan
+from pinjam.domain.session import Session
 from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
 from pinjam.domain.user import User
 from pinjam.services.store import Conflict, Find, Store, Transaction
@@ -141,6 +142,41 @@ def test_one_of_many_gets_a_unique_value_and_the_others_a_conflict(
     refused = [outcome for outcome in outcomes if outcome is not None]
     assert [(type(e), e.kind, e.fields) for e in refused] == [(Conflict, Loan, ("open_for",))] * 9
     assert store.read(lambda tx: tx.count(Loan, {})) == 1
+
+
+def test_what_is_used_at_the_moment_of_its_deletion_is_either_kept_or_known_to_be_gone(
+    store: Store, insert: Insert, samples: "Samples"
+) -> None:
+    """The sweep's way against a request's: it deletes what it reads as unused, while that uses what it reads."""
+    for turn in range(5):
+        fresh = replace(samples.session(), id=f"ses_{turn}")
+        insert(*([samples.user()] if turn == 0 else []), fresh)
+        both_have_read = threading.Barrier(2)
+
+        def work(number: int, fresh: Session = fresh, both_have_read: threading.Barrier = both_have_read) -> bool:
+            first_try = True
+
+            def use_or_forget(tx: Transaction) -> bool:
+                nonlocal first_try
+                found = tx.get(Session, fresh.id)
+                if first_try:
+                    first_try = False
+                    with suppress(threading.BrokenBarrierError):  # A serial store lets one through at a time.
+                        both_have_read.wait(0.2)
+                if found is None or (number == 0 and found.generation > 1):
+                    return False
+                if number == 0:
+                    tx.delete(Session, fresh.id)
+                else:
+                    tx.update(replace(found, generation=2))
+                return True
+
+            return store.transact(use_or_forget)
+
+        forgotten, used = together(2, work)
+        assert forgotten is not used
+        found = store.read(lambda tx, id_=fresh.id: tx.get(Session, id_))  # type: ignore[misc]  # bound per turn
+        assert found == (replace(fresh, generation=2) if used else None)
 
 
 def test_a_chain_grows_without_gaps_or_forks(store: Store, samples: "Samples") -> None:

@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
-from pinjam.adapters.records import check, cursor_after, fields_of, position_of
+from pinjam.adapters.records import check, check_passing, cursor_after, fields_of, position_of
 from pinjam.services.store import KINDS, Conflict, Find, Page, R, Reader, Record, Scalar, Transaction
 
 A = TypeVar("A")
@@ -33,24 +34,36 @@ class MemoryStore:
         with self._lock:
             return work(_MemoryReader(self._rows))
 
-    def _apply(self, writes: list[tuple[Record, bool]]) -> None:
+    def _apply(self, writes: list["_Write"]) -> None:
         """Write into copies, and keep those once all went well."""
-        rows = {kind: dict(self._rows[kind]) for kind in {type(record) for record, _ in writes}}
+        rows = {kind: dict(self._rows[kind]) for kind in {write.kind for write in writes}}
         taken = dict(self._taken) if writes else self._taken
-        for record, new in writes:
-            kind = type(record)
-            before = rows[kind].get(record.id)
-            if new and before is not None:
+        for write in writes:
+            kind, record = write.kind, write.record
+            before = rows[kind].pop(write.id, None)
+            if write.new and before is not None:
                 raise Conflict(kind, ("id",))
-            if not new and before is None:
-                raise LookupError(f"{kind.__name__} {record.id}")
+            if not write.new and record is not None and before is None:
+                raise LookupError(f"{kind.__name__} {write.id}")
             for claim in _claims(before) if before else ():
                 del taken[claim]
+            if record is None:
+                continue
             for claim in _claims(record):
                 if taken.setdefault(claim, record.id) != record.id:
                     raise Conflict(kind, claim[1])
             rows[kind][record.id] = record
         self._rows, self._taken = {**self._rows, **rows}, taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Write:
+    """What shall be there under an id: a `new` record, another one, or None."""
+
+    kind: type
+    id: str
+    record: Record | None
+    new: bool = False
 
 
 class _MemoryReader:
@@ -91,7 +104,7 @@ class _MemoryReader:
 class _MemoryTransaction(_MemoryReader):
     def __init__(self, rows: Rows) -> None:
         super().__init__(rows)
-        self.writes: list[tuple[Record, bool]] = []
+        self.writes: list[_Write] = []
 
     def get(self, kind: type[R], id: str) -> R | None:
         self._before_writes()
@@ -111,13 +124,17 @@ class _MemoryTransaction(_MemoryReader):
     def update(self, record: Record) -> None:
         self._write(record, new=False)
 
+    def delete(self, kind: type[Record], id: str) -> None:
+        check_passing(kind, id)
+        self.writes.append(_Write(kind=kind, id=id, record=None))
+
     def _write(self, record: Record, *, new: bool) -> None:
         # There and back through plain values: what no other store could keep is refused here too, and nobody
         # holds on to what is inside a stored record.
         fields = fields_of(type(record))
         plain = {name: field.plain(getattr(record, name)) for name, field in fields.items()}
         kept = type(record)(**{name: field.value(plain[name]) for name, field in fields.items()})
-        self.writes.append((kept, new))
+        self.writes.append(_Write(kind=type(record), id=record.id, record=kept, new=new))
 
     def _before_writes(self) -> None:
         if self.writes:

@@ -205,6 +205,10 @@ class _PostgresTransaction(_PostgresReader):
             self._blind.append((len(self._writes), record))
         self._writes.append(rows.update(record))
 
+    def delete(self, kind: type[Record], id: str) -> None:
+        self._writes.append(rows.delete(kind, id))
+        self._seen.discard((kind, id))  # An update behind it has nothing to replace, and must show that.
+
     def begin(self) -> None:
         """Begin if nothing was read, so that a dead connection shows before the commit is sent."""
         if self._writes and not self.has_read:

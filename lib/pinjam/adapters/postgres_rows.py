@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pinjam.adapters.records import Plain, fields_of, position_of
+from pinjam.adapters.records import Plain, check_passing, fields_of, position_of
 from pinjam.services.store import KINDS, Find, R, Record, Scalar
 
 Statement = tuple[bytes, tuple[str | None, ...]]
@@ -37,6 +37,7 @@ class _Texts:
     get: bytes
     insert: bytes
     update: bytes
+    delete: bytes
 
 
 _texts: dict[type, _Texts] = {}
@@ -63,6 +64,7 @@ def _texts_of(kind: type) -> _Texts:
             update=sql.SQL("UPDATE {} SET {} WHERE id = %s")
             .format(table, sql.SQL(", ").join(sql.SQL("{} = %s").format(name) for name in names))
             .as_bytes(None),
+            delete=sql.SQL("DELETE FROM {} WHERE id = %s").format(table).as_bytes(None),
         )
     return _texts[kind]
 
@@ -80,6 +82,12 @@ def insert(record: Record) -> Statement:
 def update(record: Record) -> Statement:
     """All fields of the record with this id. Errors as for `insert`."""
     return _texts_of(type(record)).update, (*_values(record), record.id)
+
+
+def delete(kind: type, id_: str) -> Statement:
+    """No record with this id any more. TypeError for a kind whose records stay."""
+    check_passing(kind, id_)
+    return _texts_of(kind).delete, (id_,)
 
 
 def count(kind: type, where: Mapping[str, Scalar]) -> Statement:

@@ -124,6 +124,13 @@ def check(query: Find[Any]) -> None:
             known[query.order].plain(bound)
 
 
+def check_passing(kind: type, id_: str) -> None:
+    """TypeError for a kind whose records stay; ValueError or TypeError for an id that no record could have."""
+    if not KINDS[kind].passing:
+        raise TypeError(f"{kind.__name__} records are never deleted")
+    fields_of(kind)["id"].plain(id_)
+
+
 def cursor_after(query: Find[Any], record: Record) -> str:
     """The cursor of the page that follows this record."""
     position = fields_of(query.kind)[query.order].plain(getattr(record, query.order))

@@ -55,11 +55,13 @@ Scalar: TypeAlias = str | int | bool | date | datetime | Enum | None
 class Kind:
     """How a record type is kept: its collection, and the sets of fields whose values no two records share.
 
-    A set with a None among its values is not compared.
+    A set with a None among its values is not compared. Only records of a `passing` kind can be deleted: they serve
+    for a while, and what they were about is told by others.
     """
 
     collection: str
     unique: tuple[tuple[str, ...], ...] = ()
+    passing: bool = False
 
 
 KINDS: Mapping[type, Kind] = {
@@ -75,12 +77,12 @@ KINDS: Mapping[type, Kind] = {
     Device: Kind("devices", (("token_hash",),)),
     Preferences: Kind("preferences"),
     Passkey: Kind("passkeys", (("credential_id",),)),
-    Challenge: Kind("challenges"),
-    Session: Kind("sessions"),
-    ResetCode: Kind("reset_codes"),
-    Event: Kind("outbox"),
-    Consumption: Kind("consumptions"),
-    KeptAnswer: Kind("kept_answers"),
+    Challenge: Kind("challenges", passing=True),
+    Session: Kind("sessions", passing=True),
+    ResetCode: Kind("reset_codes", passing=True),
+    Event: Kind("outbox", passing=True),
+    Consumption: Kind("consumptions", passing=True),
+    KeptAnswer: Kind("kept_answers", passing=True),
     AuditRecord: Kind("audit_log", (("subject", "number"),)),
 }
 
@@ -168,6 +170,13 @@ class Transaction(Reader, Protocol):
 
     def update(self, record: Record) -> None:
         """Replace the record with this id. Conflict as for insert; LookupError if there is none."""
+        ...
+
+    def delete(self, kind: type[Record], id: str) -> None:
+        """Remove the record with this id and free its unique values; harmless if there is none.
+
+        TypeError at once for a kind that is not `passing`: its records stay, whoever asks.
+        """
         ...
 
 
