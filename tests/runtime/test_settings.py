@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from pinjam.runtime.settings import Settings, SettingsError, Twilio, Zenziva
+from pinjam.runtime.settings import Settings, SettingsError, Twilio, Zenziva, state_folder
+from pinjam.runtime.storage_settings import S3, CloudStorage, Database, Firestore
 
 COMPLETE: Mapping[str, str] = {
     "PINJAM_PROFILE": "gcp",
     "PINJAM_PROJECT": "pinjam-test",
     "PINJAM_PUBLIC_URL": "https://api.example",
+    "PINJAM_STORE": "postgres",
     "PINJAM_DATABASE_URL": "postgresql://db",
+    "PINJAM_DATABASE_POOL": "3",
+    "PINJAM_DATABASE_AUTH": "iam",
+    "PINJAM_FIRESTORE_DATABASE": "(default)",
     "PINJAM_PUBSUB_URL": "https://pubsub.example",
+    "PINJAM_KEYS": "kms",
+    "PINJAM_KMS_KEY": "projects/p/locations/l/keyRings/r/cryptoKeys/system",
     "PINJAM_KEY_FILE": "/keys.json",
     "PINJAM_HASH_KEY": base64.b64encode(bytes(32)).decode(),
     "PINJAM_LINKS_KEY": base64.b64encode(bytes(32)).decode(),
@@ -71,13 +78,19 @@ COMPLETE: Mapping[str, str] = {
     "PINJAM_REDIS_URL": "rediss://cache.example",
     "PINJAM_LIMITS": "strict",
     "PINJAM_TRUSTED_HOPS": "2",
+    "PINJAM_OBJECTS": "gcs",
     "PINJAM_OBJECTS_PATH": "/objects",
+    "PINJAM_BUCKET": "documents",
+    "PINJAM_S3_URL": "https://minio.example",
+    "PINJAM_S3_REGION": "ap-southeast-3",
+    "PINJAM_S3_ACCESS_KEY": "access",
+    "PINJAM_S3_SECRET_KEY": "secret",
 }
 
 GROUPS: Mapping[str, Callable[[Settings], object]] = {
     (
-        "PINJAM_IDENTITY_URL PINJAM_TOKEN_URL PINJAM_JWKS_URL PINJAM_IAM_URL PINJAM_SIGNING_ACCOUNT"
-        " PINJAM_IDENTITY_API_KEY PINJAM_IDENTITY_ADMIN_TOKEN"
+        "PINJAM_IDENTITY_URL PINJAM_TOKEN_URL PINJAM_IAM_URL PINJAM_SIGNING_ACCOUNT PINJAM_IDENTITY_API_KEY"
+        " PINJAM_IDENTITY_ADMIN_TOKEN"
     ): lambda settings: settings.identity,
     "PINJAM_WEBAUTHN_RP_ID PINJAM_WEBAUTHN_ORIGINS": lambda settings: settings.webauthn,
     "PINJAM_ANDROID_PACKAGE PINJAM_ANDROID_FINGERPRINTS PINJAM_APPLE_TEAM_ID PINJAM_APPLE_BUNDLE_ID": (
@@ -104,6 +117,7 @@ GROUPS: Mapping[str, Callable[[Settings], object]] = {
     "PINJAM_TASKS_URL PINJAM_PROJECT PINJAM_TASKS_LOCATION PINJAM_FUNCTIONS_URL PINJAM_TASKS_ACCOUNT": (
         lambda settings: settings.tasks
     ),
+    "PINJAM_JWKS_URL": lambda settings: settings.jwks_url,
     "PINJAM_PROJECT": lambda settings: settings.project,
     "PINJAM_PUBLIC_URL": lambda settings: settings.public_url,
     "PINJAM_DATABASE_URL": lambda settings: settings.database_url,
@@ -114,6 +128,10 @@ GROUPS: Mapping[str, Callable[[Settings], object]] = {
     "PINJAM_OBJECTS_PATH": lambda settings: settings.objects_path,
     "PINJAM_REDIS_URL": lambda settings: settings.redis_url,
     "PINJAM_LIMITS": lambda settings: settings.limits,
+    "PINJAM_STORE": lambda settings: settings.store,
+    "PINJAM_OBJECTS": lambda settings: settings.objects,
+    "PINJAM_KEYS": lambda settings: settings.keys,
+    "PINJAM_KMS_KEY": lambda settings: settings.kms_key,
 }
 LISTS = ("PINJAM_WEBAUTHN_ORIGINS", "PINJAM_ANDROID_FINGERPRINTS")
 EACH = [(name, get) for names, get in GROUPS.items() for name in names.split()]
@@ -138,9 +156,9 @@ def test_a_group_reads_its_own_variables(names: str, get: Callable[[Settings], o
 
 @pytest.mark.parametrize(("name", "get"), EACH, ids=[name for name, _ in EACH])
 def test_a_missing_or_empty_variable_is_named(name: str, get: Callable[[Settings], object]) -> None:
-    for settings in (without(name), without(**{name: ""})):
+    for unset, changes in (((name,), {}), ((), {name: ""})):
         with pytest.raises(SettingsError, match=f"^{name} is not set"):
-            get(settings)
+            get(without(*unset, **changes))
 
 
 @pytest.mark.parametrize("value", ["Twilio", "nexmo", "zenziva,twilio", " "])
@@ -205,17 +223,6 @@ def test_a_key_must_be_base64_and_is_not_repeated(value: str) -> None:
         _ = without(PINJAM_HASH_KEY=value).hash_key
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["FIREBASE_AUTH_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"],
-)
-def test_the_gcp_profile_refuses_every_emulator(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{name} is set"):
-        without(**{name: "localhost:9099"})
-    assert without(**{name: ""}).profile == "gcp"
-    assert without(**{name: "localhost:9099", "PINJAM_PROFILE": "emulators"}).profile == "emulators"
-
-
 @pytest.mark.parametrize("profile", ["", "GCP", "production", "local "])
 def test_an_unknown_profile_is_refused(profile: str) -> None:
     with pytest.raises(SettingsError, match=r"^PINJAM_PROFILE is .* local, emulators, gcp"):
@@ -227,16 +234,22 @@ def test_without_a_profile_it_is_the_local_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("profile", ["local", "emulators", "gcp"])
-def test_what_the_local_system_left_counts_in_the_local_profile_alone(tmp_path: Path, profile: str) -> None:
+def test_what_a_running_system_left_counts_in_every_profile_of_one_machine(tmp_path: Path, profile: str) -> None:
     (tmp_path / "system.json").write_text(json.dumps({"PINJAM_PROJECT": "running", "PINJAM_PUBSUB_URL": "http://it"}))
     given = {"PINJAM_STATE": str(tmp_path), "PINJAM_PROFILE": profile, "PINJAM_PROJECT": "given"}
     settings = Settings.read(given)
     assert settings.project == "given"
-    if profile == "local":
-        assert settings.pubsub_url == "http://it"
-    else:
-        with pytest.raises(SettingsError):
+    if profile == "gcp":
+        with pytest.raises(SettingsError, match=r"^PINJAM_PUBSUB_URL is not set$"):
             _ = settings.pubsub_url
+    else:
+        assert settings.pubsub_url == "http://it"
+
+
+@pytest.mark.parametrize(("profile", "folder"), [("local", ".local"), ("emulators", ".local-emulators"), ("gcp", None)])
+def test_each_profile_of_one_machine_has_a_state_folder_of_its_own(profile: str, folder: str | None) -> None:
+    assert state_folder({"PINJAM_PROFILE": profile}) == (Path(folder) if folder else None)
+    assert state_folder({"PINJAM_PROFILE": profile, "PINJAM_STATE": "mine"}) == Path("mine")
 
 
 def test_without_a_running_system_the_text_says_how_to_start_it(tmp_path: Path) -> None:
@@ -252,28 +265,80 @@ def test_origins_are_a_list_with_commas(given: str, expected: tuple[str, ...]) -
     assert without(PINJAM_CORS_ORIGINS=given).cors_origins == expected
 
 
-def test_the_business_date_cannot_be_moved_in_gcp(tmp_path: Path) -> None:
+def test_the_business_date_can_be_moved_on_one_machine(tmp_path: Path) -> None:
     given = {"PINJAM_CLOCK_FILE": "clock.json", "PINJAM_STATE": str(tmp_path)}
     assert Settings.read(given).clock_file == Path("clock.json")
-    assert Settings.read(given | {"PINJAM_PROFILE": "gcp"}).clock_file is None
 
 
-def test_the_local_profile_alone_has_a_cache_limits_and_hops_without_being_told(tmp_path: Path) -> None:
-    local = Settings.read({"PINJAM_STATE": str(tmp_path)})
-    assert (local.redis_url, local.limits, local.trusted_hops) == (None, "strict", 1)
-    assert without().trusted_hops == 2
-    assert without("PINJAM_REDIS_URL", PINJAM_CACHE="memory").redis_url is None
-    for name in ("PINJAM_CACHE", "PINJAM_LIMITS", "PINJAM_TRUSTED_HOPS"):
-        with pytest.raises(SettingsError, match=f"^{name} is not set"):
-            _ = [without(name).redis_url, without(name).limits, without(name).trusted_hops]
+DEFAULTS: Mapping[str, Callable[[Settings], object]] = {
+    "PINJAM_STORE": lambda settings: settings.store,
+    "PINJAM_OBJECTS": lambda settings: settings.objects,
+    "PINJAM_KEYS": lambda settings: settings.keys,
+    "PINJAM_CACHE": lambda settings: settings.redis_url,
+    "PINJAM_LIMITS": lambda settings: settings.limits,
+    "PINJAM_TRUSTED_HOPS": lambda settings: settings.trusted_hops,
+    "PINJAM_DATABASE_POOL": lambda settings: settings.database.pool_size,
+    "PINJAM_DATABASE_AUTH": lambda settings: settings.database.iam,
+    "PINJAM_FIRESTORE_DATABASE": lambda settings: settings.firestore.database,
+}
 
 
-def test_limits_are_strict_in_gcp() -> None:
-    assert without(PINJAM_LIMITS="relaxed", PINJAM_PROFILE="emulators").limits == "relaxed"
-    with pytest.raises(SettingsError, match=r"^PINJAM_LIMITS is 'relaxed'; the gcp profile"):
-        _ = without(PINJAM_LIMITS="relaxed").limits
-    with pytest.raises(SettingsError, match=r"^PINJAM_LIMITS is 'none'; it must be one of strict, relaxed"):
-        _ = without(PINJAM_LIMITS="none").limits
+@pytest.mark.parametrize(("name", "get"), DEFAULTS.items(), ids=list(DEFAULTS))
+def test_the_gcp_profile_takes_nothing_for_granted(name: str, get: Callable[[Settings], object]) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is not set"):
+        get(without(name))
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ("local", ["postgres", "folder", "file", None, "strict", 1, 4, False]),
+        ("emulators", ["firestore", "gcs", "file", None, "strict", 1, 4, False, "(default)"]),
+    ],
+)
+def test_a_profile_of_one_machine_has_its_own_choices(tmp_path: Path, profile: str, expected: list[object]) -> None:
+    given = {"PINJAM_DATABASE_URL": "postgresql:///", "FIRESTORE_EMULATOR_HOST": "here:1", "PINJAM_PROJECT": "p"}
+    settings = Settings.read({**given, "PINJAM_STATE": str(tmp_path), "PINJAM_PROFILE": profile})
+    assert [get(settings) for get in list(DEFAULTS.values())[: len(expected)]] == expected
+
+
+def test_the_database_and_the_buckets_are_read_whole() -> None:
+    settings = without()
+    assert settings.database == Database(url="postgresql://db", pool_size=3, iam=True)
+    assert settings.firestore == Firestore(
+        project="pinjam-test", database="(default)", url="https://firestore.googleapis.com"
+    )
+    assert settings.cloud_storage == CloudStorage(bucket="documents", url="https://storage.googleapis.com")
+    assert settings.s3 == S3(
+        bucket="documents",
+        url="https://minio.example",
+        region="ap-southeast-3",
+        access_key="access",
+        secret_key="secret",
+    )
+    assert without("PINJAM_S3_URL").s3.url is None
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1:8085", "http://127.0.0.1:8085"),
+        ("http://127.0.0.1:8085/", "http://127.0.0.1:8085"),
+    ],
+)
+def test_an_emulator_is_where_its_variable_says(tmp_path: Path, host: str, url: str) -> None:
+    given = {"FIRESTORE_EMULATOR_HOST": host, "STORAGE_EMULATOR_HOST": host, "PINJAM_BUCKET": "b"}
+    profile = {"PINJAM_PROFILE": "emulators", "PINJAM_STATE": str(tmp_path), "PINJAM_PROJECT": "p"}
+    settings = Settings.read({**given, **profile})
+    assert (settings.firestore.url, settings.cloud_storage.url) == (url, url)
+
+
+@pytest.mark.parametrize(
+    "value", ["system", "projects/p/cryptoKeys/k", "projects/p/locations/l/keyRings/r/cryptoKeys/k/x"]
+)
+def test_a_key_of_cloud_kms_has_its_whole_name(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^PINJAM_KMS_KEY is .* must be projects/\.\.\./locations/"):
+        _ = without(PINJAM_KMS_KEY=value).kms_key
 
 
 def test_settings_do_not_follow_the_environment() -> None:

@@ -85,7 +85,8 @@ class Adapters:
         """Records."""
         from pinjam.adapters.postgres import PostgresStore
 
-        return PostgresStore(self.settings.database_url)
+        database = self.settings.database
+        return PostgresStore(database.url, pool_size=database.pool_size)
 
     @cached_property
     def vault(self) -> "Vault":
@@ -122,7 +123,7 @@ class Adapters:
         """ID tokens."""
         from pinjam.adapters.firebase_auth import FirebaseTokenVerifier
 
-        return FirebaseTokenVerifier(project=self.settings.project, jwks_url=self.settings.identity.jwks_url)
+        return FirebaseTokenVerifier(project=self.settings.project, jwks_url=self.settings.jwks_url)
 
     @cached_property
     def ceremonies(self) -> "Ceremonies":
