@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered openapi golden lock clean
+.PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered documents golden package lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -66,8 +66,11 @@ review: $(INSTALLED) ## What waits for a person in the running local system (ARG
 keys: $(INSTALLED) ## Count the borrowers' keys of the running local system under each wrapping key
 	@$(BIN)/python -m pinjam.keys
 
-openapi: $(INSTALLED) ## Write the OpenAPI documents from the models
+documents: $(INSTALLED) ## Write the OpenAPI documents, and what Terraform must know, from the code
 	$(BIN)/python -m pinjam.local.documents
+
+package: $(INSTALLED) ## Pack each function for the deployment (.build/packages)
+	@$(BIN)/python -m pinjam.local.packages
 
 golden: $(INSTALLED) ## Write the tables of prices in tests/golden from the policies
 	$(BIN)/python -m pinjam.local.golden

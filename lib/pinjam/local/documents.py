@@ -1,4 +1,4 @@
-"""Writes the OpenAPI documents: `python -m pinjam.local.documents`, or `make openapi`."""
+"""Writes what is made from the code: the OpenAPI documents and the facts for Terraform (`make documents`)."""
 
 import importlib.util
 import json
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pinjam.local.deployment import facts
 from pinjam.runtime.api import Api
 from pinjam.runtime.openapi import for_gateway, reference
 
@@ -28,12 +29,16 @@ def load_apis(functions: Path) -> tuple[Api, ...]:
 def documents(functions: Path) -> Mapping[str, str]:
     """Each document's path in the repository, and its text as it should be."""
     apis = load_apis(functions)
-    made = {"gateway/openapi.json": for_gateway(apis), "openapi.json": reference(apis)}
+    made = {
+        "gateway/openapi.json": for_gateway(apis),
+        "openapi.json": reference(apis),
+        "terraform/system.json": facts(functions),
+    }
     return {path: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for path, document in made.items()}
 
 
 def main() -> None:
-    """Write both documents beside the functions."""
+    """Write the documents beside the functions."""
     repository = Path.cwd()
     if not (repository / "functions").is_dir():
         sys.exit(f"{repository} has no folder `functions`; run this in the repository")

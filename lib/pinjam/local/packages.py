@@ -1,0 +1,175 @@
+"""`python -m pinjam.local.packages`: one zip for each function, as Google's builders take it.
+
+A package holds the function's `main.py`, `pinjam` without what only this machine needs, compiled, and a
+`requirements.txt` with hashes of only what the function imports. The same sources give the same bytes.
+"""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import py_compile
+import re
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pinjam.local.needs import needs_of
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+RUNTIME = f"python{sys.version_info[0]}{sys.version_info[1]}"
+"""Compiled code is for the Python that made it, so the functions run on the one that packs them."""
+ALWAYS = ("functions-framework",)
+_IMPLIED = {"zoneinfo": "tzdata"}
+"""What a module of the standard library reads from a distribution."""
+_LEFT_OUT = ("local", "migrations")
+_TARGET = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MODE = 0o644 << 16
+_LOCKED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==")
+
+
+def pack(function: str, *, repository: Path = REPOSITORY) -> Mapping[str, bytes]:
+    """The files of a function's package by their path, in the order in which they are packed."""
+    main = repository / "functions" / function / "main.py"
+    libraries = needs_of(main).libraries
+    files = {
+        "main.py": main.read_bytes(),
+        "requirements.txt": requirements(libraries, repository=repository).encode(),
+        **_library(repository / "lib" / "pinjam"),
+    }
+    return dict(sorted(files.items()))
+
+
+def write_zip(files: Mapping[str, bytes], to: Path) -> str:
+    """Write a zip whose bytes depend on nothing but the files; its SHA-256."""
+    with zipfile.ZipFile(to, "w", zipfile.ZIP_STORED) as archive:
+        for path, content in files.items():
+            entry = zipfile.ZipInfo(path, _EPOCH)
+            entry.external_attr = _MODE
+            archive.writestr(entry, content)
+    return hashlib.sha256(to.read_bytes()).hexdigest()
+
+
+def requirements(libraries: Iterable[str], *, repository: Path = REPOSITORY) -> str:
+    """The part of the lock that these modules need, with hashes, in the form that pip takes."""
+    wanted = {_IMPLIED.get(name) or _distribution(name) for name in libraries}
+    direct = _direct(repository)
+    names: set[str] = set()
+    for name in sorted({*wanted, *ALWAYS}):
+        _add(names, direct.get(canonicalize_name(name), Requirement(name)))
+    locked = _locked(repository)
+    return "".join(locked[name] for name in sorted(names))
+
+
+def _library(root: Path) -> dict[str, bytes]:
+    """The files of `pinjam` and, beside each module, its compiled code, which is never checked against it."""
+    found: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted(root.rglob("*")):
+            inner = path.relative_to(root)
+            if not path.is_file() or inner.parts[0] in _LEFT_OUT or "__pycache__" in inner.parts:
+                continue
+            name = f"pinjam/{inner.as_posix()}"
+            found[name] = path.read_bytes()
+            if path.suffix == ".py":
+                compiled = Path(folder) / "compiled.pyc"
+                py_compile.compile(
+                    str(path),
+                    cfile=str(compiled),
+                    dfile=name,
+                    doraise=True,
+                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+                )
+                cached = f"{inner.stem}.{sys.implementation.cache_tag}.pyc"
+                found[f"pinjam/{(inner.parent / '__pycache__' / cached).as_posix()}"] = compiled.read_bytes()
+    return found
+
+
+@cache
+def _distribution(module: str) -> str:
+    """The distribution that a module was installed from. LookupError if there is none."""
+    candidates = importlib.metadata.packages_distributions().get(module.partition(".")[0], [])
+    if len(set(candidates)) == 1:
+        return candidates[0]
+    # Several share a namespace: whose file is it?
+    path = module.replace(".", "/")
+    for name in candidates:
+        files = {str(file) for file in importlib.metadata.files(name) or ()}
+        if {f"{path}.py", f"{path}/__init__.py"} & files:
+            return name
+    raise LookupError(f"nothing that is installed here has a module {module}")
+
+
+@cache
+def _direct(repository: Path) -> Mapping[str, Requirement]:
+    """What the project asks for at run time, with its extras."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    asked = [Requirement(text) for text in project["dependencies"]]
+    return {canonicalize_name(one.name): one for one in asked}
+
+
+def _add(names: set[str], requirement: Requirement) -> None:
+    """Add a distribution and all that it needs on the machines of the functions."""
+    name = canonicalize_name(requirement.name)
+    waiting = [(name, extra) for extra in ("", *sorted(requirement.extras))]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        names.add(name)
+        for text in importlib.metadata.requires(name) or ():
+            inner = Requirement(text)
+            if inner.marker is None and extra:
+                continue
+            if inner.marker is None or inner.marker.evaluate({**_TARGET, "extra": extra}):
+                waiting += [(canonicalize_name(inner.name), one) for one in ("", *inner.extras)]
+
+
+@cache
+def _locked(repository: Path) -> Mapping[str, str]:
+    """The lock's entries by name: the pinned version and its hashes."""
+    entries: dict[str, str] = {}
+    name = ""
+    for line in (repository / "requirements.lock").read_text().splitlines(keepends=True):
+        started = _LOCKED.match(line)
+        if started:
+            name = canonicalize_name(started["name"])
+            entries[name] = ""
+        if not line.lstrip().startswith("#"):
+            entries[name] += line
+    return entries
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write all packages and `packages.json`, which names each one's SHA-256 and the runtime they are for."""
+    parser = argparse.ArgumentParser(prog="python -m pinjam.local.packages", description=__doc__)
+    parser.add_argument("--to", type=Path, default=REPOSITORY / ".build" / "packages", help="the folder to write to")
+    to: Path = parser.parse_args(arguments).to
+    to.mkdir(parents=True, exist_ok=True)
+    hashes = {}
+    for source in sorted((REPOSITORY / "functions").glob("*/main.py")):
+        function = source.parent.name
+        files = pack(function)
+        package = to / f"{function}.zip"
+        hashes[function] = write_zip(files, package)
+        libraries = files["requirements.txt"].count(b"==")
+        print(
+            f"{function:<16} {package.stat().st_size / 1e6:5.1f} MB  {libraries:>2} libraries  {hashes[function][:12]}"
+        )
+    manifest = {"runtime": RUNTIME, "sha256": hashes}
+    (to / "packages.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
