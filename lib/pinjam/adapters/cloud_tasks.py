@@ -35,17 +35,13 @@ class CloudTasks:
         self._url = url
         self._functions_url = functions_url
         self._account = account
-        self._token = token
-        self._http = HttpClient(service=SERVICE, timeout_s=timeout_s)
+        self._http = HttpClient(service=SERVICE, timeout_s=timeout_s, token=token)
 
     def schedule(self, *tasks: Task) -> None:
         """All of them are safely kept when this returns; Unavailable otherwise."""
-        headers = {} if self._token is None else {"Authorization": f"Bearer {self._token()}"}
         for task in tasks:
             queue = f"{self._parent}/queues/{task.queue}"
-            reply = self._http.send(
-                "POST", f"{self._url}/v2/{queue}/tasks", json={"task": self._body(task, queue)}, headers=headers
-            )
+            reply = self._http.send("POST", f"{self._url}/v2/{queue}/tasks", json={"task": self._body(task, queue)})
             # A conflict says that the task is there, or was done a while ago.
             if not reply.accepted and reply.status != HTTPStatus.CONFLICT:
                 raise Unavailable(SERVICE, f"{task.queue}: HTTP {reply.status}")

@@ -49,8 +49,7 @@ class FcmMessenger:
 
     def __init__(self, *, url: str, project: str, token: Callable[[], str], timeout_s: float = 10) -> None:
         self._url = f"{url.rstrip('/')}/v1/projects/{project}/messages:send"
-        self._token = token
-        self._http = HttpClient(service=SERVICE, timeout_s=timeout_s)
+        self._http = HttpClient(service=SERVICE, timeout_s=timeout_s, token=token)
 
     def close(self) -> None:
         """Close the connections."""
@@ -62,8 +61,7 @@ class FcmMessenger:
         AddressGone when the app is no longer on the device.
         A repeat carries the same tag and collapse id: the device shows it in the first one's place.
         """
-        headers = {"Authorization": f"Bearer {self._token()}"}
-        reply = self._http.send("POST", self._url, json={"message": _body(message)}, headers=headers)
+        reply = self._http.send("POST", self._url, json={"message": _body(message)})
         if not reply.accepted:
             code = _code(reply)
             raise (AddressGone if code == UNREGISTERED else Refused)(SERVICE, code)

@@ -12,6 +12,7 @@ import httpx
 import jwt
 from pydantic_core import to_json
 
+from pinjam.adapters.bearer import Bearer
 from pinjam.adapters.http_client import trusted_authorities
 from pinjam.services.ports import AccountExists, Refused, Tokens, TooManyAttempts, Unavailable, WrongCredentials
 
@@ -71,7 +72,7 @@ class FirebaseAccounts:
         self._sign_url = f"{iam_url}/v1/projects/-/serviceAccounts/{signer}:signJwt"
         self._signer = signer
         self._api_key = api_key
-        self._admin_token = admin_token
+        self._admin = Bearer(admin_token)
         self._timeout_s = timeout_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -151,7 +152,7 @@ class FirebaseAccounts:
         return signed
 
     def _as_admin(self, url: str, body: Mapping[str, object]) -> Mapping[str, object]:
-        return self._send(url, json=body, headers={"Authorization": f"Bearer {self._admin_token()}"})
+        return self._send(url, json=body, auth=self._admin)
 
     def _send(
         self,
@@ -160,10 +161,10 @@ class FirebaseAccounts:
         params: Mapping[str, str] | None = None,
         json: Mapping[str, object] | None = None,
         data: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        auth: httpx.Auth | None = None,
     ) -> Mapping[str, object]:
         try:
-            answer = self._http().post(url, params=params, json=json, data=data, headers=headers)
+            answer = self._http().post(url, params=params, json=json, data=data, auth=auth)
         except httpx.HTTPError as error:
             raise Unavailable(SERVICE, type(error).__name__) from error
         body = _object(answer)

@@ -5,7 +5,7 @@ A provider that cannot answer now is `Unavailable`; what a refusal means is each
 
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from pinjam.adapters.bearer import bearer
 from pinjam.services.ports import Unavailable
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -62,12 +63,14 @@ class HttpClient:
     """Calls one provider. The connection pool is made on first use.
 
     `timeout_s` bounds each wait on the network and the whole exchange. Redirects are not followed, and
-    proxies of the environment are not used: a provider is where its address says.
+    proxies of the environment are not used: a provider is where its address says. `token` gives the OAuth access
+    token of Google's services; it is renewed once when one is refused.
     """
 
-    def __init__(self, *, service: str, timeout_s: float) -> None:
+    def __init__(self, *, service: str, timeout_s: float, token: Callable[[], str] | None = None) -> None:
         self._service = service
         self._timeout_s = timeout_s
+        self._bearer = bearer(token)
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -98,7 +101,7 @@ class HttpClient:
         """
         try:
             request = self._client.build_request(method, url, json=json, data=form, headers=headers)
-            response = self._client.send(request, auth=auth, stream=True)
+            response = self._client.send(request, auth=auth or self._bearer, stream=True)
             try:
                 content = self._content(response)
             finally:

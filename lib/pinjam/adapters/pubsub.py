@@ -6,6 +6,7 @@ from itertools import groupby
 
 import httpx
 
+from pinjam.adapters.bearer import bearer
 from pinjam.adapters.event_messages import event_message
 from pinjam.adapters.http_client import trusted_authorities
 from pinjam.domain.trail import Event
@@ -22,7 +23,7 @@ class PubSubPublisher:
         self, *, project: str, url: str, token: Callable[[], str] | None = None, timeout_s: float = 10
     ) -> None:
         self._topics_url = f"{url}/v1/projects/{project}/topics"
-        self._token = token
+        self._bearer = bearer(token)
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._client: httpx.Client | None = None
@@ -42,10 +43,9 @@ class PubSubPublisher:
             client.close()
 
     def _send(self, topic: str, messages: Sequence[Mapping[str, object]]) -> None:
-        headers = {} if self._token is None else {"Authorization": f"Bearer {self._token()}"}
         try:
             answer = self._http().post(
-                f"{self._topics_url}/{topic}:publish", json={"messages": messages}, headers=headers
+                f"{self._topics_url}/{topic}:publish", json={"messages": messages}, auth=self._bearer
             )
             kept = answer.json().get("messageIds") if answer.is_success else None
         except (httpx.HTTPError, ValueError, AttributeError) as error:
