@@ -40,6 +40,6 @@ class Bearer(httpx.Auth):
             yield request
 
 
-def bearer(token: Callable[[], str] | None) -> Bearer | None:
-    """The token on each request; None where the service, as an emulator, asks for none."""
-    return None if token is None else Bearer(token)
+def bearer(token: Callable[[], str] | None) -> httpx.Auth:
+    """The token on each request; nothing where there is none, as an emulator asks for none."""
+    return httpx.Auth() if token is None else Bearer(token)

@@ -164,7 +164,7 @@ class FirebaseAccounts:
         auth: httpx.Auth | None = None,
     ) -> Mapping[str, object]:
         try:
-            answer = self._http().post(url, params=params, json=json, data=data, auth=auth)
+            answer = self._http().post(url, params=params, json=json, data=data, auth=auth or httpx.Auth())
         except httpx.HTTPError as error:
             raise Unavailable(SERVICE, type(error).__name__) from error
         body = _object(answer)
