@@ -19,7 +19,7 @@ api = Api("notifications", tag="Notifications")
 def show_all(call: Call[None, NotificationQuery]) -> Answer:
     """List the borrower's notifications, newest first, and count the unread."""
     query = call.query
-    page, unread = call.app.notifying.list(call.user_id, unread=query.unread, limit=query.limit, after=query.cursor)
+    page, unread = call.app.notices.list(call.user_id, unread=query.unread, limit=query.limit, after=query.cursor)
     return Answer(
         200,
         NotificationList(
@@ -33,14 +33,14 @@ def show_all(call: Call[None, NotificationQuery]) -> Answer:
 @api.route("POST", "/api/notifications/{id}/read", status=204, problems=(404,))
 def read(call: Call[None, None]) -> Answer:
     """Mark a notification as read."""
-    call.app.notifying.read(call.user_id, call.path["id"])
+    call.app.notices.read(call.user_id, call.path["id"])
     return Answer(204)
 
 
 @api.route("POST", "/api/notifications/read-all", status=204)
 def read_all(call: Call[None, None]) -> Answer:
     """Mark all notifications as read."""
-    call.app.notifying.read_all(call.user_id)
+    call.app.notices.read_all(call.user_id)
     return Answer(204)
 
 

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _list(app: App) -> int:
     after, count = None, 0
     while True:
-        page = app.delivering.undelivered(after=after)
+        page = app.queueing.undelivered(after=after)
         for one in page.items:
             _show(one)
         count, after = count + len(page.items), page.next_cursor
@@ -61,7 +61,7 @@ def _show(notification: Notification) -> None:
 
 def _again(app: App, notification_id: str, by: str) -> int:
     try:
-        channels = app.delivering.again(notification_id, actor=Actor(id=f"staff:{by}", request_id=Ulids().new("cmd")))
+        channels = app.queueing.again(notification_id, actor=Actor(id=f"staff:{by}", request_id=Ulids().new("cmd")))
     except NotFound:
         print(f"{notification_id} is not among the messages that were given up.", file=sys.stderr)
         return 1

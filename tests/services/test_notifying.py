@@ -14,9 +14,10 @@ from pinjam.domain.payout import Payout
 from pinjam.domain.task import MOST_TRIES, pause_after
 from pinjam.domain.trail import Event, Topic
 from pinjam.domain.user import User
-from pinjam.services.delivering import BATCH, LEASE
+from pinjam.services.delivering import LEASE
 from pinjam.services.errors import NotFound
 from pinjam.services.ports import Unavailable
+from pinjam.services.queueing import BATCH
 from pinjam.services.recording import Actor
 from pinjam.services.servicing import RESUME_AFTER
 from pinjam.services.subscriptions import SUBSCRIPTIONS
@@ -348,14 +349,14 @@ def test_a_list_is_the_borrowers_own_newest_first_and_counts_the_unread(world: W
     world.deliver()
     read, *rest = world.all(Notification)
     world.put(replace(read, read_at=START))
-    page, unread = world.app.notifying.list(user_id, unread=False, limit=20, after=None)
+    page, unread = world.app.notices.list(user_id, unread=False, limit=20, after=None)
     assert [one.id for one in page.items] == sorted((one.id for one in world.all(Notification)), reverse=True)
     assert unread == len(rest)
-    page, unread = world.app.notifying.list(user_id, unread=True, limit=1, after=None)
+    page, unread = world.app.notices.list(user_id, unread=True, limit=1, after=None)
     assert (len(page.items), unread, page.next_cursor is not None) == (1, len(rest), len(rest) > 1)
     assert read.id not in {one.id for one in page.items}
     other: User = world.register(2)
-    assert world.app.notifying.list(other.id, unread=False, limit=20, after=None)[0].items == ()
+    assert world.app.notices.list(other.id, unread=False, limit=20, after=None)[0].items == ()
 
 
 @pytest.fixture
@@ -456,10 +457,10 @@ def test_reading_keeps_the_first_time_and_is_the_borrowers_own(world: World, use
     (notification,) = world.all(Notification)
     for stranger, id_ in ((world.register(2).id, notification.id), (user_id, "ntf_none")):
         with pytest.raises(NotFound):
-            world.app.notifying.read(stranger, id_)
+            world.app.notices.read(stranger, id_)
     assert world.all(Notification) == [notification]
     for _ in range(2):
-        world.app.notifying.read(user_id, notification.id)
+        world.app.notices.read(user_id, notification.id)
         world.pass_days(1)
     assert world.all(Notification) == [replace(notification, read_at=START)]
 
@@ -471,7 +472,7 @@ def test_reading_all_reads_more_than_a_batch_and_nobody_elses(world: World, user
     other = replace(notification, id="ntf_other", user_id=world.register(2).id)
     world.put(other, replace(notification, read_at=START - timedelta(days=1)))
     for _ in range(2):
-        world.app.notifying.read_all(user_id)
+        world.app.notices.read_all(user_id)
         world.pass_days(1)
     mine = [one.read_at for one in world.all(Notification) if one.user_id == user_id]
     assert sorted(mine, key=str) == [START - timedelta(days=1), *[START] * (BATCH + 1)]
@@ -481,15 +482,15 @@ def test_reading_all_reads_more_than_a_batch_and_nobody_elses(world: World, user
 def test_a_given_up_message_is_found_tried_again_and_on_record(world: World, disbursed: Event) -> None:
     world.messengers["sms"].refusing = True
     world.notify(disbursed)
-    (notification,) = world.app.delivering.undelivered(after=None).items
+    (notification,) = world.app.queueing.undelivered(after=None).items
     world.messengers["sms"].refusing = False
     world.clock.advance(seconds=1)
     staff = Actor(id="staff:rina", request_id="cmd_1")
-    assert world.app.delivering.again(notification.id, actor=staff) == ("sms",)
+    assert world.app.queueing.again(notification.id, actor=staff) == ("sms",)
     world.run_tasks()
     assert (delivery(world, "sms").status, delivery(world, "sms").attempts) == ("sent", 1)
     assert [len(messenger.sent) for messenger in world.messengers.values()] == [1, 1, 1]
-    assert world.app.delivering.undelivered(after=None).items == ()
+    assert world.app.queueing.undelivered(after=None).items == ()
     record = world.trail(notification.user_id)[-1]
     assert (record.action, record.actor, record.after) == (
         "message-tried-again",
@@ -498,4 +499,4 @@ def test_a_given_up_message_is_found_tried_again_and_on_record(world: World, dis
     )
     for nothing in (notification.id, "ntf_nothing"):
         with pytest.raises(NotFound):
-            world.app.delivering.again(nothing, actor=staff)
+            world.app.queueing.again(nothing, actor=staff)

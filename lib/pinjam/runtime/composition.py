@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pinjam.services.lending import Lending
     from pinjam.services.limits import Limits
     from pinjam.services.links import Links
+    from pinjam.services.notices import Notices
     from pinjam.services.notifying import Notifying
     from pinjam.services.passkey_login import PasskeyLogin
     from pinjam.services.passkeys import Passkeys
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pinjam.services.payout_desk import PayoutDesk
     from pinjam.services.preferring import Preferring
     from pinjam.services.profiles import Profiles
+    from pinjam.services.queueing import Queueing
     from pinjam.services.quoting import Quoting
     from pinjam.services.reckoning import Reckoning
     from pinjam.services.recovery import Recovery
@@ -349,7 +351,14 @@ class App(Adapters):
         """Notifications."""
         from pinjam.services.notifying import Notifying
 
-        return Notifying(self.store, self.clock, self.ids, self.tasks, self.delivering, self.code_mail)
+        return Notifying(self.store, self.clock, self.ids, self.tasks, self.queueing, self.delivering, self.code_mail)
+
+    @cached_property
+    def notices(self) -> "Notices":
+        """The borrower's list of notifications."""
+        from pinjam.services.notices import Notices
+
+        return Notices(self.store, self.clock)
 
     @cached_property
     def code_mail(self) -> "CodeMail":
@@ -370,17 +379,23 @@ class App(Adapters):
             self.clock,
             self.devices,
             self.holidays,
-            self.tasks,
-            self.recorder,
+            self.queueing,
             self.chance,
         )
+
+    @cached_property
+    def queueing(self) -> "Queueing":
+        """Deliveries on their way."""
+        from pinjam.services.queueing import Queueing
+
+        return Queueing(self.store, self.clock, self.tasks, self.recorder)
 
     @cached_property
     def tracking(self) -> "Tracking":
         """What became of messages."""
         from pinjam.services.tracking import Tracking
 
-        return Tracking(self.store, self.message_receipts, self.delivering, self.clock)
+        return Tracking(self.store, self.message_receipts, self.queueing, self.clock)
 
     @cached_property
     def alerting(self) -> "Alerting":
@@ -412,7 +427,7 @@ class App(Adapters):
             self.store,
             self.collecting,
             self.paying_out,
-            self.delivering,
+            self.queueing,
             self.erasing,
             self.clock,
             self.recorder,

@@ -1,35 +1,30 @@
-"""Each channel's copy of a notification, brought to its provider by a task of its own."""
+"""Each channel's copy of a notification, sent when its task brings it."""
 
 import logging
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from typing import get_args
+from datetime import date, datetime, timedelta
 
 from pinjam.domain.contact import HORIZON_DAYS, WINDOWS, Window, local_instant, may_contact, next_window
 from pinjam.domain.notification import FALL_BACK, Channel, Delivery, Notification
 from pinjam.domain.preferences import Preferences, channels_for
-from pinjam.domain.task import MOST_TRIES, Task, pause_after
+from pinjam.domain.task import MOST_TRIES, pause_after
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
 from pinjam.services.borrowers import known
 from pinjam.services.contracts import Contracts
 from pinjam.services.devices import Devices, devices_of
-from pinjam.services.errors import NotFound
 from pinjam.services.messaging import AddressGone, Attachment, Message, Messenger
-from pinjam.services.ports import Clock, Holidays, Refused, Tasks, Unavailable
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Find, Page, Reader, Store, Transaction
+from pinjam.services.ports import Clock, Holidays, Refused, Unavailable
+from pinjam.services.queueing import BATCH, CHANNELS, FUNCTION, Queueing
+from pinjam.services.recording import Actor
+from pinjam.services.store import Find, Reader, Store, Transaction
 from pinjam.services.telling import Tale, tale_of
 
 log = logging.getLogger(__name__)
 
-FUNCTION = "notify"
-CHANNELS: tuple[Channel, ...] = get_args(Channel)
 LEASE = timedelta(minutes=2)
 """A worker that has not reported by then has died; longer than any provider's timeout."""
-BATCH = 100
-BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +47,7 @@ class Delivering:
     clock: Clock
     devices: Devices
     holidays: Holidays
-    tasks: Tasks
-    recorder: Recorder
+    queueing: Queueing
     chance: Callable[[], float]
 
     def telling(self, tx: Reader, event: Event) -> Telling | None:
@@ -72,28 +66,6 @@ class Delivering:
             if channel in self.messengers and (channel != "push" or devices_of(tx, user.id))
         )
         return Telling(user=user, tale=tale, channels=reachable, actor=Actor(id=FUNCTION, request_id=event.request_id))
-
-    def schedule(
-        self,
-        notification: Notification,
-        request_id: str,
-        *,
-        channels: Collection[Channel] = CHANNELS,
-        anew: bool = False,
-    ) -> None:
-        """Have each open delivery brought to `deliver` when it is time; once, however often it is asked.
-
-        With `anew`, even if a task for it was there: for what a lost task left behind. Unavailable if that is not
-        safely kept.
-        """
-        now = self.clock.now()
-        self.tasks.schedule(
-            *(
-                _task(notification, one, now if anew else one.not_before or now, request_id)
-                for one in notification.open_deliveries
-                if one.channel in channels
-            )
-        )
 
     def deliver(self, due: Event) -> None:
         """Send what a task brings: one notification on one channel.
@@ -114,40 +86,7 @@ class Delivering:
         delivery = leased.delivery(channel)
         if delivery is not None and delivery.status == "sending":
             leased = self._try(leased, delivery, telling)
-        self.schedule(leased, due.request_id, channels=(channel, FALL_BACK.get(channel, channel)))
-
-    def undelivered(self, *, after: str | None) -> Page[Notification]:
-        """The messages that were given up on some channel, the oldest first, a batch at a time."""
-        query = Find(kind=Notification, order="undelivered_at", at_least=BEGINNING, limit=BATCH, after=after)
-        return self.store.read(lambda tx: tx.find(query))
-
-    def again(self, notification_id: str, *, actor: Actor) -> tuple[Channel, ...]:
-        """Have a given up message tried anew on the channels that failed, which are answered. NotFound if none did."""
-
-        def work(tx: Transaction) -> Notification:
-            notification = tx.get(Notification, notification_id)
-            if notification is None or notification.undelivered_at is None:
-                raise NotFound
-            previous = last_record(tx, notification.user_id)
-            now = self.clock.now()
-            failed = (one for one in notification.deliveries if one.status == "failed")
-            anew = (replace(one, status="pending", attempts=0, not_before=now) for one in failed)
-            after = replace(notification.with_deliveries(*anew), undelivered_at=None)
-            tx.update(after)
-            self.recorder.audit(
-                tx,
-                previous,
-                subject=notification.user_id,
-                action="message-tried-again",
-                actor=actor,
-                before=None,
-                after={"notification": notification_id},
-            )
-            return after
-
-        notification = self.store.transact(work)
-        self.schedule(notification, actor.request_id)
-        return tuple(one.channel for one in notification.open_deliveries)
+        self.queueing.schedule(leased, due.request_id, channels=(channel, FALL_BACK.get(channel, channel)))
 
     def _telling_of(self, tx: Reader, notification_id: str) -> Telling | None:
         event = tx.get(Event, f"evt_{notification_id.partition('_')[2]}")
@@ -197,18 +136,10 @@ class Delivering:
             extra={"notification": notification_id, "channel": delivery.channel, "reason": reason},
         )
         now = self.clock.now()
-        falls_back = self.stands_in(delivery.channel, telling.user.id)
+        falls_back = self.queueing.stands_in(delivery.channel, telling.user.id)
         return self._report(
             notification_id, delivery, lambda there: there.given_up(delivery, reason, now, fall_back=falls_back)
         )
-
-    def stands_in(self, channel: Channel, user_id: str) -> bool:
-        """Whether another channel takes the message when this one has failed: it is there, and not unwanted."""
-        instead = FALL_BACK.get(channel)
-        if instead is None or instead not in self.messengers:
-            return False
-        preferences = self.store.read(lambda tx: tx.get(Preferences, user_id))
-        return preferences is None or preferences.wants(instead)
 
     def _report(
         self, notification_id: str, leased: Delivery, outcome: Callable[[Notification], Notification]
@@ -292,35 +223,11 @@ class Delivering:
         self.store.transact(work)
 
 
-def waiting_since(before: datetime) -> Find[Notification]:
-    """The notifications of which something was due before then and is neither sent nor given up."""
-    return Find(kind=Notification, order="waiting_until", below=before, limit=BATCH)
-
-
 def _found(tx: Reader, notification_id: str) -> Notification:
     notification = tx.get(Notification, notification_id)
     if notification is None:
         raise LookupError(notification_id)
     return notification
-
-
-def _task(notification: Notification, delivery: Delivery, due_at: datetime, request_id: str) -> Task:
-    """The task of one delivery's next try. Its id tells that try from all others."""
-    event = Event(
-        id=f"evt_{notification.id.partition('_')[2]}",
-        topic="delivery-due",
-        subject=notification.id,
-        data={"user_id": notification.user_id, "channel": delivery.channel},
-        request_id=request_id,
-        occurred_at=notification.created_at,
-    )
-    return Task(
-        id=f"{notification.id}-{delivery.channel}-{int(due_at.timestamp() * 1_000_000)}",
-        queue=delivery.channel,
-        function=FUNCTION,
-        due_at=due_at,
-        event=event,
-    )
 
 
 def _channel(due: Event) -> Channel:

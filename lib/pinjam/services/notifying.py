@@ -7,11 +7,11 @@ from pinjam.domain.notification import Delivery, Notification
 from pinjam.domain.task import Task
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.code_mail import CodeMail
-from pinjam.services.delivering import BATCH, FUNCTION, Delivering, Telling
-from pinjam.services.errors import NotFound
+from pinjam.services.delivering import Delivering, Telling
 from pinjam.services.ports import Clock, Ids, Tasks
+from pinjam.services.queueing import FUNCTION, Queueing
 from pinjam.services.recording import consume
-from pinjam.services.store import Conflict, Find, Page, Store, Transaction
+from pinjam.services.store import Conflict, Store, Transaction
 
 INVITE_AFTER = timedelta(days=3)
 """So long after a loan was repaid who consented hears that they may apply again; once for each loan."""
@@ -25,6 +25,7 @@ class Notifying:
     clock: Clock
     ids: Ids
     tasks: Tasks
+    queueing: Queueing
     delivering: Delivering
     code_mail: CodeMail
 
@@ -48,45 +49,7 @@ class Notifying:
         if telling is not None:
             standing = standing or self._create(event, notification_id, telling)
         if standing is not None:
-            self.delivering.schedule(standing, event.request_id)
-
-    def list(self, user_id: str, *, unread: bool, limit: int, after: str | None) -> tuple[Page[Notification], int]:
-        """The borrower's notifications, newest first, and how many are unread."""
-        where: dict[str, str | None] = {"user_id": user_id}
-        mine_unread: dict[str, str | None] = {"user_id": user_id, "read_at": None}
-        query = Find(
-            kind=Notification,
-            where=mine_unread if unread else where,
-            descending=True,
-            limit=limit,
-            after=after,
-        )
-        return self.store.read(lambda tx: (tx.find(query), tx.count(Notification, mine_unread)))
-
-    def read(self, user_id: str, notification_id: str) -> None:
-        """Mark one of the borrower's notifications as read; reading again keeps the first time."""
-
-        def work(tx: Transaction) -> None:
-            notification = tx.get(Notification, notification_id)
-            if notification is None or notification.user_id != user_id:
-                raise NotFound
-            if notification.read_at is None:
-                tx.update(replace(notification, read_at=self.clock.now()))
-
-        self.store.transact(work)
-
-    def read_all(self, user_id: str) -> None:
-        """Mark all of the borrower's notifications as read, a batch at a time."""
-        unread = Find(kind=Notification, where={"user_id": user_id, "read_at": None}, limit=BATCH)
-
-        def work(tx: Transaction) -> bool:
-            page = tx.find(unread)
-            for notification in page.items:
-                tx.update(replace(notification, read_at=self.clock.now()))
-            return page.next_cursor is not None
-
-        while self.store.transact(work):
-            pass
+            self.queueing.schedule(standing, event.request_id)
 
     def _create(self, event: Event, notification_id: str, telling: Telling) -> Notification | None:
         tale, now = telling.tale, self.clock.now()

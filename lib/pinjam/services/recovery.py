@@ -15,7 +15,6 @@ from pinjam.domain.task import Task
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import User
 from pinjam.services.borrowers import known, safe_of
-from pinjam.services.delivering import FUNCTION
 from pinjam.services.errors import Invalid, StateForbids, TooMany
 from pinjam.services.limits import Limits
 from pinjam.services.ports import (
@@ -29,6 +28,7 @@ from pinjam.services.ports import (
     Unavailable,
     WrongCredentials,
 )
+from pinjam.services.queueing import FUNCTION
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.sealing import Vault
 from pinjam.services.sessions import find_user, identify

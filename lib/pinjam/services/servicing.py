@@ -13,11 +13,11 @@ from pinjam.domain.payout import Payout, PayoutPurpose, PayoutStatus
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.collecting import Collecting
-from pinjam.services.delivering import Delivering, waiting_since
 from pinjam.services.erasing import Erasing
 from pinjam.services.errors import Denied
 from pinjam.services.paying_out import PayingOut
 from pinjam.services.ports import Clock, Refused, Unavailable
+from pinjam.services.queueing import Queueing, waiting_since
 from pinjam.services.recording import Actor, Outbox, Recorder, last_record
 from pinjam.services.repaying import OPEN_FOR
 from pinjam.services.store import Contention, Find, Record, Store, Transaction, each
@@ -71,7 +71,7 @@ class Servicing:
     store: Store
     collecting: Collecting
     paying_out: PayingOut
-    delivering: Delivering
+    queueing: Queueing
     erasing: Erasing
     clock: Clock
     recorder: Recorder
@@ -222,7 +222,7 @@ class Servicing:
         """Messages whose task was lost, or whose sender died."""
         for waiting in self._each(waiting_since(self.clock.now() - RESUME_AFTER)):
             try:
-                self.delivering.schedule(waiting, actor.request_id, anew=True)
+                self.queueing.schedule(waiting, actor.request_id, anew=True)
                 swept.messages_resumed += 1
             except Unavailable as fault:
                 swept.faults += 1

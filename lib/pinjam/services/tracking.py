@@ -7,10 +7,10 @@ from typing import get_args
 
 from pinjam.domain.notification import Channel, Delivery, Notification
 from pinjam.domain.pricing import FieldProblem
-from pinjam.services.delivering import Delivering
 from pinjam.services.errors import Forbidden, Invalid
 from pinjam.services.messaging import MessageReceipts, MessageStatus
 from pinjam.services.ports import Clock, ForgedNotification
+from pinjam.services.queueing import Queueing
 from pinjam.services.store import Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Tracking:
 
     store: Store
     receipts: MessageReceipts
-    delivering: Delivering
+    queueing: Queueing
     clock: Clock
 
     def answer_challenge(self, *, mode: str, verify_token: str, challenge: str) -> str:
@@ -55,7 +55,7 @@ class Tracking:
         if channel is None or there is None:
             log.warning("status-of-no-message", extra={"provider_id": status.provider_id, "status": status.status})
             return
-        falls_back = status.status == "failed" and self.delivering.stands_in(channel, there.user_id)
+        falls_back = status.status == "failed" and self.queueing.stands_in(channel, there.user_id)
 
         def work(tx: Transaction) -> Notification:
             notification, now = tx.get(Notification, notification_id), self.clock.now()
@@ -67,7 +67,7 @@ class Tracking:
                 tx.update(after)
             return after
 
-        self.delivering.schedule(self.store.transact(work), request_id)
+        self.queueing.schedule(self.store.transact(work), request_id)
 
 
 def _told(
