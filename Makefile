@@ -81,7 +81,7 @@ lock: $(INSTALLED) ## Resolve the dependencies again
 	$(BIN)/uv pip compile pyproject.toml $(LOCK_OPTIONS) -q --upgrade -o requirements.lock
 
 clean: ## Remove what was installed, and the local system's data
-	rm -rf .venv .local
+	rm -rf .venv .local tools/firebase/node_modules
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on the PATH."; exit 1; }

@@ -14,13 +14,17 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
+from tests.machine import given
 
 from pinjam.local.database import EmbeddedDatabase
+from pinjam.local.emulators.auth import AuthEmulator
 from pinjam.local.sandbox.clock import ClockFile
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials, Sandbox
 from pinjam.local.servers import WsgiServer
 from pinjam.services.store import KINDS
+
+FIREBASE_TOOLS = Path(__file__).parents[1] / "tools" / "firebase"
 
 
 @pytest.fixture(scope="session")
@@ -135,6 +139,14 @@ def sandbox(
     )
     with SandboxServers(made) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def auth_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthEmulator]:
+    """Firebase's own emulator of Auth for this worker. Its accounts outlive a test: each test names its own."""
+    folder = tmp_path_factory.mktemp("auth-emulator")
+    with given(lambda: AuthEmulator(folder, tools=FIREBASE_TOOLS, project="pinjam-test", tell=print)) as emulator:
+        yield emulator
 
 
 @pytest.fixture

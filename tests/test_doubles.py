@@ -5,13 +5,14 @@ from tests.contracts.test_accounts import (
     siti,
     test_a_deleted_account_is_gone_with_its_sessions_and_frees_its_address,
     test_a_new_account_signs_in_and_its_token_names_it,
-    test_a_new_password_takes_the_place_of_the_old_one_and_ends_every_session,
+    test_a_new_password_ends_every_session,
+    test_a_new_password_takes_the_place_of_the_old_one,
     test_a_new_password_too_weak_for_the_service_changes_nothing,
     test_a_password_too_weak_for_the_service_is_refused_for_good,
     test_a_session_is_refreshed,
     test_a_taken_address_is_refused_however_it_is_spelt,
     test_a_taken_uid_is_refused,
-    test_an_account_that_is_not_there_signs_nobody_in,
+    test_an_account_that_is_not_there_signs_nobody_in_and_is_not_there_afterwards,
     test_an_unknown_refresh_token_is_a_wrong_credential,
     test_guessing_is_stopped_with_a_time_to_come_back,
     test_nobodys_password_cannot_be_set,
@@ -46,13 +47,14 @@ __all__ = [
     "test_a_deleted_account_is_gone_with_its_sessions_and_frees_its_address",
     "test_a_new_account_signs_in_and_its_token_names_it",
     "test_a_new_order_is_pending_and_says_how_to_pay",
-    "test_a_new_password_takes_the_place_of_the_old_one_and_ends_every_session",
+    "test_a_new_password_ends_every_session",
+    "test_a_new_password_takes_the_place_of_the_old_one",
     "test_a_new_password_too_weak_for_the_service_changes_nothing",
     "test_a_password_too_weak_for_the_service_is_refused_for_good",
     "test_a_session_is_refreshed",
     "test_a_taken_address_is_refused_however_it_is_spelt",
     "test_a_taken_uid_is_refused",
-    "test_an_account_that_is_not_there_signs_nobody_in",
+    "test_an_account_that_is_not_there_signs_nobody_in_and_is_not_there_afterwards",
     "test_an_order_id_is_not_reused_for_another_amount",
     "test_an_order_id_is_not_reused_for_another_method",
     "test_an_unknown_order_has_no_status",
@@ -75,8 +77,13 @@ def gateway() -> MemoryPayments:
 
 
 @pytest.fixture
-def accounts() -> MemoryAccounts:
+def service() -> MemoryAccounts:
     return MemoryAccounts()
+
+
+@pytest.fixture
+def accounts(service: MemoryAccounts) -> MemoryAccounts:
+    return service
 
 
 @pytest.fixture

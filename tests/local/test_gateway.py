@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
+from pinjam.local.emulators.forgeable_tokens import ForgeableJwtCheck
 from pinjam.local.gateway import MAX_BODY_BYTES, create_gateway, mount
-from pinjam.local.gateway_jwt import SKEW_S, JwtCheck
+from pinjam.local.gateway_jwt import SKEW_S, JwtCheck, JwtRefused
 from pinjam.local.gateway_routes import BadPath, NotDefined, Routes, normalise
 from pinjam.local.servers import WsgiServer
 from pinjam.services.ports import Unavailable
@@ -248,6 +249,27 @@ def test_a_token_within_a_minute_of_skew_or_with_several_audiences_passes(
 def test_without_the_issuers_keys_no_token_passes(gateway: Gateway) -> None:
     gateway.keys.keys = None
     assert refusal(gateway.get("/api/loans", token())) == (401, "Jwks remote fetch is failed")
+
+
+def test_the_check_for_the_emulators_tokens_checks_all_but_the_signature() -> None:
+    check = ForgeableJwtCheck(issuer=ISSUER, audience="pinjam-test", clock=lambda: NOW)
+    claims = {"iss": ISSUER, "aud": "pinjam-test", "sub": "usr_1", "iat": NOW, "exp": NOW + 3600}
+
+    def unsigned(**changed: object) -> str:
+        return "Bearer " + jwt.encode(claims | changed, "", algorithm="none")
+
+    assert check.payload(unsigned()) == unsigned().split(".")[1]
+    for sent, status in (
+        (f"Bearer {token()}", 401),
+        (f"{unsigned()}{token().rpartition('.')[2]}", 401),
+        (unsigned(iss="https://securetoken.google.com/other"), 401),
+        (unsigned(exp=NOW - SKEW_S - 1), 401),
+        (unsigned(aud="other"), 403),
+        (None, 401),
+    ):
+        with pytest.raises(JwtRefused) as refused:
+            check.payload(sent)
+        assert refused.value.status == status
 
 
 @pytest.mark.parametrize("path", ["/api/broken", "/api/half"])

@@ -246,14 +246,8 @@ def test_a_custom_token_signs_in_as_firebase_does(identity: Identity) -> None:
         {"exp": None},
         {"iat": 1_800_000_061, "exp": 1_800_000_300},
         {"iat": None},
-        {"uid": ""},
         {"uid": 7},
         {"uid": "u" * 129},
-        {"uid": None},
-        {"claims": []},
-        {"claims": {"amr": "pwd"}},
-        {"claims": {"firebase": {}}},
-        {"claims": {"long": "x" * 1000}},
     ],
     ids=str,
 )
@@ -262,6 +256,24 @@ def test_a_custom_token_with_one_wrong_claim_is_refused(identity: Identity, chan
     assert code(refused).startswith("INVALID_CUSTOM_TOKEN : ")
     latest = custom(identity, exp=1_800_003_600, iat=1_800_000_000, claims=None)
     assert identity.call("signInWithCustomToken", token=latest).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"uid": ""}, "MISSING_IDENTIFIER"),
+        ({"uid": None}, "MISSING_IDENTIFIER"),
+        ({"claims": []}, "INVALID_CLAIMS"),
+        ({"claims": {"amr": "pwd"}}, "FORBIDDEN_CLAIM : amr"),
+        ({"claims": {"firebase": {}}}, "FORBIDDEN_CLAIM : firebase"),
+        ({"claims": {"long": "x" * 1000}}, "CLAIMS_TOO_LARGE"),
+    ],
+    ids=str,
+)
+def test_a_custom_token_that_says_what_it_may_not_is_refused(
+    identity: Identity, changes: dict[str, object], expected: str
+) -> None:
+    assert code(identity.call("signInWithCustomToken", token=custom(identity, **changes))) == expected
 
 
 def test_a_custom_token_of_another_key_is_refused(identity: Identity, key_file: Path) -> None:
@@ -280,8 +292,17 @@ def test_a_custom_token_of_another_key_is_refused(identity: Identity, key_file: 
     assert code(identity.call("lookup", idToken=custom(identity))) == "INVALID_ID_TOKEN"
 
 
-def test_a_custom_token_for_nobody_or_for_a_disabled_account_is_refused(identity: Identity) -> None:
-    assert code(identity.call("signInWithCustomToken", token=custom(identity, uid="usr_9"))) == "USER_NOT_FOUND"
+def test_a_custom_token_for_a_uid_without_an_account_makes_one_without_an_address(identity: Identity) -> None:
+    for new in (True, False):
+        answer = identity.call("signInWithCustomToken", token=custom(identity, uid="usr_9")).json()
+        assert answer["isNewUser"] is new
+        claims = jwt.decode(answer["idToken"], options={"verify_signature": False})
+        assert (claims["sub"], claims["firebase"]["identities"]) == ("usr_9", {})
+        assert not {"email", "email_verified"} & claims.keys()
+    assert code(identity.sign_in(email="usr_9")) == "INVALID_EMAIL"
+
+
+def test_a_custom_token_for_a_disabled_account_is_refused(identity: Identity) -> None:
     identity.admin(":update", localId="usr_1", disableUser=True)
     assert code(identity.call("signInWithCustomToken", token=custom(identity))) == "USER_DISABLED"
 
@@ -354,21 +375,25 @@ def test_an_expired_id_token_is_refused(identity: Identity) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "headers"),
+    ("path", "headers", "status"),
     [
-        (f"/v1/projects/{PROJECT}/accounts", {}),
-        (f"/v1/projects/{PROJECT}/accounts", {"Authorization": "Bearer guess"}),
-        ("/v1/projects/other/accounts:update", ADMIN),
+        (f"/v1/projects/{PROJECT}/accounts", {}, "PERMISSION_DENIED"),
+        (f"/v1/projects/{PROJECT}/accounts", {"Authorization": "Bearer guess"}, "UNAUTHENTICATED"),
+        ("/v1/projects/other/accounts:update", ADMIN, "PERMISSION_DENIED"),
     ],
 )
-def test_only_the_projects_admin_manages_accounts(identity: Identity, path: str, headers: dict[str, str]) -> None:
+def test_only_the_projects_admin_manages_accounts(
+    identity: Identity, path: str, headers: dict[str, str], status: str
+) -> None:
     answer = identity.client.post(path, headers=headers, json={"localId": "usr_1"})
-    assert answer.status_code == 403
+    assert answer.status_code == {"PERMISSION_DENIED": 403, "UNAUTHENTICATED": 401}[status]
+    assert answer.json()["error"]["status"] == status
 
 
 def test_a_call_without_the_api_key_is_refused(identity: Identity) -> None:
-    answer = identity.client.post("/v1/accounts:signInWithPassword", json={"email": "a@b.id", "password": "x"})
-    assert code(answer).startswith("API key not valid")
+    path, body = "/v1/accounts:signInWithPassword", {"email": "a@b.id", "password": "x"}
+    assert identity.client.post(path, json=body).status_code == 403
+    assert code(identity.client.post(path, params={"key": "guess"}, json=body)).startswith("API key not valid")
 
 
 def test_a_body_that_is_no_json_object_is_refused(identity: Identity) -> None:

@@ -25,6 +25,8 @@ FIRST_FETCH_INTERVAL_S = 1
 CUSTOM_TOKEN_AUDIENCE = "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit"  # noqa: S105 - a name
 CUSTOM_TOKEN_LIFE_S = 300
 """It is exchanged at once; Firebase takes up to an hour."""
+REQUIRED = ["exp", "iat", "sub", "iss", "aud"]
+"""What every ID token must say."""
 
 _TAKEN = frozenset({"EMAIL_EXISTS", "DUPLICATE_LOCAL_ID"})
 _WRONG = frozenset(
@@ -50,7 +52,8 @@ class FirebaseAccounts:
 
     `identity_url`, `token_url` and `iam_url` are the services' addresses without `/v1`; `admin_token` gives an
     OAuth access token that may manage accounts, and sign as the service account `signer`: custom tokens are
-    signed by the IAM Credentials API, so that no key file is anywhere. The client is made on first use.
+    signed by the IAM Credentials API, so that no key file is anywhere. Without an `iam_url` they are not signed at all:
+    Firebase refuses such tokens, and only its emulator takes them. The client is made on first use.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class FirebaseAccounts:
         project: str,
         identity_url: str,
         token_url: str,
-        iam_url: str,
+        iam_url: str | None,
         signer: str,
         api_key: str,
         admin_token: Callable[[], str],
@@ -69,7 +72,7 @@ class FirebaseAccounts:
         self._accounts_url = f"{identity_url}/v1/accounts"
         self._admin_url = f"{identity_url}/v1/projects/{project}/accounts"
         self._token_url = f"{token_url}/v1/token"
-        self._sign_url = f"{iam_url}/v1/projects/-/serviceAccounts/{signer}:signJwt"
+        self._sign_url = f"{iam_url}/v1/projects/-/serviceAccounts/{signer}:signJwt" if iam_url else None
         self._signer = signer
         self._api_key = api_key
         self._admin = Bearer(admin_token)
@@ -92,12 +95,18 @@ class FirebaseAccounts:
         return _tokens(answer, id_token="idToken", refresh_token="refreshToken", expires_in="expiresIn")  # noqa: S106  # names of fields
 
     def sign_in_as(self, uid: str, *, claims: Mapping[str, str]) -> Tokens:
-        """Sign in somebody by a custom token. WrongCredentials for an account that is disabled."""
+        """Sign in somebody by a custom token. WrongCredentials for an account that is disabled, or not there.
+
+        Firebase makes an account for a uid that has none; here that account is removed at once.
+        """
         answer = self._send(
             f"{self._accounts_url}:signInWithCustomToken",
             params={"key": self._api_key},
             json={"token": self._custom_token(uid, claims), "returnSecureToken": True},
         )
+        if answer.get("isNewUser"):
+            self.delete(uid)
+            raise WrongCredentials("USER_NOT_FOUND")
         return _tokens(answer, id_token="idToken", refresh_token="refreshToken", expires_in="expiresIn")  # noqa: S106  # names of fields
 
     def refresh(self, refresh_token: str) -> Tokens:
@@ -146,6 +155,8 @@ class FirebaseAccounts:
             "uid": uid,
             "claims": dict(claims),
         }
+        if self._sign_url is None:
+            return jwt.encode(payload, "", algorithm="none")
         signed = self._as_admin(self._sign_url, {"payload": to_json(payload).decode()}).get("signedJwt")
         if not isinstance(signed, str):
             raise Unavailable(SERVICE, "an answer without a signed token")
@@ -239,7 +250,7 @@ class FirebaseTokenVerifier:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._issuer = f"https://securetoken.google.com/{project}"
+        self._issuer = issuer_of(project)
         self._project = project
         self._clock = clock
         self._keys = SigningKeys(jwks_url, timeout_s=timeout_s, clock=monotonic)
@@ -260,23 +271,27 @@ class FirebaseTokenVerifier:
                 issuer=self._issuer,
                 audience=self._project,
                 # Times are checked below, by the injected clock.
-                options={
-                    "require": ["exp", "iat", "sub", "iss", "aud"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                    "verify_nbf": False,
-                },
+                options={"require": REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
         except jwt.InvalidTokenError as error:
             raise WrongCredentials(type(error).__name__) from error
-        now = self._clock()
-        if not now - LEEWAY_S < _seconds(claims, "exp"):
-            raise WrongCredentials("expired")
-        if not _seconds(claims, "iat") <= now + LEEWAY_S:
-            raise WrongCredentials("issued in the future")
-        if not claims["sub"]:
-            raise WrongCredentials("no subject")
+        check_times_and_subject(claims, now=self._clock())
         return claims
+
+
+def issuer_of(project: str) -> str:
+    """Who a project's ID tokens say that they are from."""
+    return f"https://securetoken.google.com/{project}"
+
+
+def check_times_and_subject(claims: Mapping[str, object], *, now: float) -> None:
+    """WrongCredentials unless a token with these claims runs and names somebody. `now` is seconds since 1970."""
+    if not now - LEEWAY_S < _seconds(claims, "exp"):
+        raise WrongCredentials("expired")
+    if not _seconds(claims, "iat") <= now + LEEWAY_S:
+        raise WrongCredentials("issued in the future")
+    if not claims["sub"]:
+        raise WrongCredentials("no subject")
 
 
 def _seconds(claims: Mapping[str, object], name: str) -> int:

@@ -53,7 +53,7 @@ class JwtCheck:
         header = _object(segments[0], "header")
         claims = _object(segments[1], "payload")
         self._check_claims(claims)
-        self._check_signature(token, header)
+        self.check_signature(token, header)
         return segments[1]
 
     def _check_claims(self, claims: Mapping[str, object]) -> None:
@@ -68,7 +68,8 @@ class JwtCheck:
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise JwtRefused("Audiences in Jwt are not allowed", 403)
 
-    def _check_signature(self, token: str, header: Mapping[str, object]) -> None:
+    def check_signature(self, token: str, header: Mapping[str, object]) -> None:
+        """JwtRefused unless one of the issuer's keys signed the token with this header."""
         if header.get("alg") != "RS256":
             raise JwtRefused("Jwks doesn't have key to match kid or alg from Jwt")
         try:

@@ -23,6 +23,8 @@ from pinjam.local.identity_tokens import ID_TOKEN_LIFE_S, ServiceAccount, Signin
 
 JWKS_PATH = "/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
 MIN_PASSWORD = 6
+_NO_KEY = "The request is missing a valid API key."
+_NO_CREDENTIALS = "Request had invalid authentication credentials."
 _Call: TypeAlias = Callable[[Mapping[str, object]], dict[str, object]]
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
@@ -57,9 +59,14 @@ class _Calls:
         }
 
     def create(self, body: Mapping[str, object]) -> dict[str, object]:
-        account = self._accounts.create(
-            local_id=_text(body, "localId", "MISSING_LOCAL_ID"), email=_email(body), password=_new_password(body)
-        )
+        local_id = _text(body, "localId", "MISSING_LOCAL_ID")
+        # What is taken is told before what is wrong with the rest, as there.
+        if self._accounts.find(local_id=local_id) is not None:
+            raise IdentityError("DUPLICATE_LOCAL_ID")
+        email = _email(body)
+        if self._accounts.find(email=email) is not None:
+            raise IdentityError("EMAIL_EXISTS")
+        account = self._accounts.create(local_id=local_id, email=email, password=_new_password(body))
         return {
             "kind": "identitytoolkit#SignupNewUserResponse",
             "localId": account.local_id,
@@ -72,21 +79,18 @@ class _Calls:
             "kind": "identitytoolkit#VerifyPasswordResponse",
             "localId": session.account.local_id,
             "email": session.account.email,
-            "displayName": "",
             "registered": True,
             **self._session(session),
         }
 
     def sign_in_by_token(self, body: Mapping[str, object]) -> dict[str, object]:
-        """Unlike Firebase, this makes no account for a uid that has none."""
+        """Makes an account for a uid that has none, as Firebase does."""
         uid, claims = self._service.custom_token(_text(body, "token", "MISSING_CUSTOM_TOKEN"))
-        account = self._accounts.find(local_id=uid)
-        if account is None:
-            raise IdentityError("USER_NOT_FOUND")
+        account, made = self._accounts.find_or_create(uid)
         if account.disabled:
             raise IdentityError("USER_DISABLED")
         session = self._accounts.open_session(account, provider="custom", claims=claims)
-        return {"kind": "identitytoolkit#VerifyCustomTokenResponse", "isNewUser": False, **self._session(session)}
+        return {"kind": "identitytoolkit#VerifyCustomTokenResponse", "isNewUser": made, **self._session(session)}
 
     def sign_jwt(self, body: Mapping[str, object]) -> dict[str, object]:
         """The one call of the IAM Credentials API that is needed: a service account signs."""
@@ -213,17 +217,16 @@ def create_identity(
 
     def with_key(call: _Call) -> Callable[[], Response]:
         def view() -> Response:
-            if not hmac.compare_digest(request.args.get("key", "").encode(), api_key.encode()):
-                raise IdentityError("API key not valid. Please pass a valid API key.")
+            _check_key(api_key)
             return jsonify(call(_body()))
 
         return view
 
     def as_admin(call: _Call, allowed: str) -> Callable[[str], Response]:
         def view(named: str) -> Response:
-            sent = request.headers.get("Authorization", "")
-            if named != allowed or not hmac.compare_digest(sent.encode(), f"Bearer {admin_token}".encode()):
-                raise IdentityError("INSUFFICIENT_PERMISSION")
+            _check_admin(admin_token)
+            if named != allowed:
+                raise IdentityError("INSUFFICIENT_PERMISSION", status="PERMISSION_DENIED")
             return jsonify(call(_body()))
 
         return view
@@ -244,6 +247,22 @@ def create_identity(
     return app
 
 
+def _check_key(api_key: str) -> None:
+    sent = request.args.get("key", "")
+    if not sent:
+        raise IdentityError(_NO_KEY, status="PERMISSION_DENIED")
+    if not hmac.compare_digest(sent.encode(), api_key.encode()):
+        raise IdentityError("API key not valid. Please pass a valid API key.", status="INVALID_ARGUMENT")
+
+
+def _check_admin(admin_token: str) -> None:
+    sent = request.headers.get("Authorization", "")
+    if not sent:
+        raise IdentityError(_NO_KEY, status="PERMISSION_DENIED")
+    if not hmac.compare_digest(sent.encode(), f"Bearer {admin_token}".encode()):
+        raise IdentityError(_NO_CREDENTIALS, status="UNAUTHENTICATED")
+
+
 def _jwks(key: SigningKey) -> Response:
     answer = jsonify(key.jwks)
     answer.headers["Cache-Control"] = "public, max-age=300"
@@ -251,18 +270,20 @@ def _jwks(key: SigningKey) -> Response:
 
 
 def _refused(error: IdentityError) -> tuple[Response, int]:
-    status = 403 if error.code == "INSUFFICIENT_PERMISSION" else 400
-    return _error(status, error.code), status
+    code = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}.get(error.status or "", 400)
+    return _error(code, error.code, error.status), code
 
 
 def _not_found(error: HTTPException) -> tuple[Response, int]:
-    status = error.code or 500
-    return _error(status, error.name), status
+    code = error.code or 500
+    return _error(code, error.name, None), code
 
 
-def _error(status: int, message: str) -> Response:
+def _error(code: int, message: str, status: str | None) -> Response:
+    """Google's error; only those that come before the service itself carry a `status`."""
     detail = {"message": message, "domain": "global", "reason": "invalid"}
-    return jsonify({"error": {"code": status, "message": message, "errors": [detail]}})
+    error: dict[str, object] = {"code": code, "message": message, "errors": [detail]}
+    return jsonify({"error": error | ({"status": status} if status else {})})
 
 
 def _body() -> Mapping[str, object]:
@@ -272,9 +293,9 @@ def _body() -> Mapping[str, object]:
     try:
         parsed = json.loads(request.get_data() or b"{}")
     except ValueError as error:
-        raise IdentityError("Invalid JSON payload received.") from error
+        raise IdentityError("Invalid JSON payload received.", status="INVALID_ARGUMENT") from error
     if not isinstance(parsed, dict):
-        raise IdentityError("Invalid JSON payload received.")
+        raise IdentityError("Invalid JSON payload received.", status="INVALID_ARGUMENT")
     return parsed
 
 
@@ -291,7 +312,11 @@ def _texts(body: Mapping[str, object], name: str) -> list[str]:
 
 
 def _email(body: Mapping[str, object]) -> str:
-    email = _text(body, "email", "MISSING_EMAIL")
+    email = body.get("email")
+    if email is None:
+        raise IdentityError("MISSING_EMAIL")
+    if not isinstance(email, str) or "\0" in email:
+        raise IdentityError("INVALID_EMAIL")
     if not _EMAIL.fullmatch(email):
         raise IdentityError("INVALID_EMAIL")
     return email

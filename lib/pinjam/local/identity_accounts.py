@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeAlias
 
 from argon2 import PasswordHasher
@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS local_identity.refresh_tokens (
 );
 ALTER TABLE local_identity.refresh_tokens ADD COLUMN IF NOT EXISTS provider text NOT NULL DEFAULT 'password';
 ALTER TABLE local_identity.refresh_tokens ADD COLUMN IF NOT EXISTS claims jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE local_identity.accounts ALTER COLUMN email DROP NOT NULL;
+ALTER TABLE local_identity.accounts ALTER COLUMN password_hash DROP NOT NULL;
 CREATE INDEX IF NOT EXISTS refresh_tokens_by_account ON local_identity.refresh_tokens (local_id);
 CREATE TABLE IF NOT EXISTS local_identity.failures (
     email_hash text PRIMARY KEY,
@@ -51,20 +53,27 @@ Provider: TypeAlias = Literal["password", "custom"]
 
 
 class IdentityError(Exception):
-    """A refusal, in the service's own code such as EMAIL_EXISTS."""
+    """A refusal, in the service's own code such as EMAIL_EXISTS.
 
-    def __init__(self, code: str) -> None:
+    `status` is Google's canonical code, where the refusal comes before the service itself.
+    """
+
+    def __init__(self, code: str, *, status: str | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who can log in. `valid_since` and `created_at` in seconds since 1970."""
+    """Who can log in. `valid_since` and `created_at` in seconds since 1970.
+
+    One that a custom token made has neither an address nor a password.
+    """
 
     local_id: str
-    email: str
-    password_hash: str
+    email: str | None
+    password_hash: str | None
     email_verified: bool
     disabled: bool
     valid_since: int
@@ -104,27 +113,23 @@ class IdentityAccounts:
 
     def create(self, *, local_id: str, email: str, password: str) -> Account:
         """DUPLICATE_LOCAL_ID or EMAIL_EXISTS when taken."""
-        now = int(self._clock())
-        account = Account(
-            local_id=local_id,
-            email=email.lower(),
-            password_hash=self._hasher.hash(password),
-            email_verified=False,
-            disabled=False,
-            valid_since=now,
-            created_at=now,
-        )
+        account = self._fresh(local_id, email=email.lower(), password_hash=self._hasher.hash(password))
         try:
             with self._pool.connection() as connection:
-                connection.execute(
-                    "INSERT INTO local_identity.accounts"
-                    " (local_id, email, password_hash, valid_since, created_at) VALUES (%s, %s, %s, %s, %s)",
-                    (account.local_id, account.email, account.password_hash, now, now),
-                )
+                _insert(connection, account)
         except errors.UniqueViolation as error:
             taken = error.diag.constraint_name or ""
             raise IdentityError("EMAIL_EXISTS" if "email" in taken else "DUPLICATE_LOCAL_ID") from error
         return account
+
+    def find_or_create(self, local_id: str) -> tuple[Account, bool]:
+        """The account with this id, and whether it was made here, without address and password."""
+        with self._pool.connection() as connection:
+            made = _insert(connection, self._fresh(local_id, email=None, password_hash=None), unless_there=True)
+            account = _select(connection, "local_id", local_id)
+        if account is None:
+            raise IdentityError("USER_NOT_FOUND")
+        return account, made
 
     def sign_in(self, *, email: str, password: str) -> Session:
         """A new session. INVALID_LOGIN_CREDENTIALS, USER_DISABLED or TOO_MANY_ATTEMPTS_TRY_LATER otherwise."""
@@ -132,16 +137,16 @@ class IdentityAccounts:
         with self._pool.connection() as connection:
             self._refuse_locked(connection, email)
             account = _select(connection, "email", email)
-        genuine = self._verify(account.password_hash if account else self._nobody, password)
+        genuine = self._verify((account and account.password_hash) or self._nobody, password)
         with self._pool.connection() as connection:
             if account is None or not genuine:
                 self._note_failure(connection, email)
             else:
                 connection.execute("DELETE FROM local_identity.failures WHERE email_hash = %s", (_digest(email),))
+        if account is not None and account.disabled:
+            raise IdentityError("USER_DISABLED")
         if account is None or not genuine:
             raise IdentityError("INVALID_LOGIN_CREDENTIALS")
-        if account.disabled:
-            raise IdentityError("USER_DISABLED")
         return self.open_session(account)
 
     def open_session(
@@ -248,6 +253,18 @@ class IdentityAccounts:
             if removed.rowcount == 0:
                 raise IdentityError("USER_NOT_FOUND")
 
+    def _fresh(self, local_id: str, *, email: str | None, password_hash: str | None) -> Account:
+        now = int(self._clock())
+        return Account(
+            local_id=local_id,
+            email=email,
+            password_hash=password_hash,
+            email_verified=False,
+            disabled=False,
+            valid_since=now,
+            created_at=now,
+        )
+
     def _verify(self, password_hash: str, password: str) -> bool:
         try:
             return self._hasher.verify(password_hash, password)
@@ -277,6 +294,17 @@ class IdentityAccounts:
             " WHERE email_hash = %s AND failures >= %s AND locked_until IS NULL",
             (now + LOCK_S, _digest(email), MAX_FAILURES),
         )
+
+
+def _insert(connection: Connection, account: Account, *, unless_there: bool = False) -> bool:
+    """Whether it was added."""
+    statement = (
+        "INSERT INTO local_identity.accounts (local_id, email, password_hash, valid_since, created_at)"
+        " VALUES (%(local_id)s, %(email)s, %(password_hash)s, %(valid_since)s, %(created_at)s)"
+    )
+    if unless_there:
+        statement += " ON CONFLICT (local_id) DO NOTHING"
+    return connection.execute(statement, asdict(account)).rowcount == 1
 
 
 def _select(connection: Connection, column: str, value: str) -> Account | None:

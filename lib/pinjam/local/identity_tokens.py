@@ -71,6 +71,8 @@ class TokenIssuer:
         """An ID token as Firebase makes it; a custom token's claims stand beside Firebase's own."""
         now = int(self._clock())
         account = session.account
+        address = {"email": account.email, "email_verified": account.email_verified} if account.email else {}
+        identities = {"email": [account.email]} if account.email else {}
         return self._key.sign(
             {
                 **session.claims,
@@ -81,9 +83,8 @@ class TokenIssuer:
                 "sub": account.local_id,
                 "iat": now,
                 "exp": now + ID_TOKEN_LIFE_S,
-                "email": account.email,
-                "email_verified": account.email_verified,
-                "firebase": {"identities": {"email": [account.email]}, "sign_in_provider": session.provider},
+                **address,
+                "firebase": {"identities": identities, "sign_in_provider": session.provider},
             }
         )
 
@@ -129,7 +130,11 @@ class ServiceAccount:
         return self._key.kid, self._key.sign(claims)
 
     def custom_token(self, token: str) -> tuple[str, Mapping[str, object]]:
-        """The uid and the claims of a custom token. INVALID_CUSTOM_TOKEN if anything about it is not right."""
+        """The uid and the claims of a custom token.
+
+        INVALID_CUSTOM_TOKEN if it is not genuine; MISSING_IDENTIFIER without a uid; INVALID_CLAIMS, FORBIDDEN_CLAIM or
+        CLAIMS_TOO_LARGE for claims that cannot be set.
+        """
         try:
             claims = jwt.decode(
                 token,
@@ -139,7 +144,7 @@ class ServiceAccount:
                 issuer=self.email,
                 # Times are checked below, by the injected clock.
                 options={
-                    "require": ["iss", "sub", "aud", "iat", "exp", "uid"],
+                    "require": ["iss", "sub", "aud", "iat", "exp"],
                     "verify_exp": False,
                     "verify_iat": False,
                     "verify_nbf": False,
@@ -148,14 +153,14 @@ class ServiceAccount:
         except (jwt.InvalidTokenError, UnicodeEncodeError) as error:
             raise _not_custom("its signature, issuer or audience is wrong") from error
         self._check_times(claims)
-        uid, extra = claims["uid"], claims.get("claims", {})
         if claims["sub"] != self.email:
             raise _not_custom("its subject is not its issuer")
-        if not isinstance(uid, str) or not 1 <= len(uid) <= MOST_UID:
+        uid = claims.get("uid", "")
+        if uid == "":
+            raise IdentityError("MISSING_IDENTIFIER")
+        if not isinstance(uid, str) or len(uid) > MOST_UID:
             raise _not_custom("its uid is none")
-        if not isinstance(extra, dict) or RESERVED & extra.keys() or len(json.dumps(extra)) > MOST_CLAIMS:
-            raise _not_custom("its claims are reserved or too long")
-        return uid, extra
+        return uid, _extra(claims.get("claims", {}))
 
     def _check_times(self, claims: Mapping[str, object]) -> None:
         issued, ends, now = claims["iat"], claims["exp"], self._clock()
@@ -172,6 +177,16 @@ class ServiceAccount:
             if self._made is None:
                 self._made = SigningKey(self._key_file)
             return self._made
+
+
+def _extra(claims: object) -> Mapping[str, object]:
+    if not isinstance(claims, dict):
+        raise IdentityError("INVALID_CLAIMS")
+    for name in sorted(RESERVED & claims.keys()):
+        raise IdentityError(f"FORBIDDEN_CLAIM : {name}")
+    if len(json.dumps(claims)) > MOST_CLAIMS:
+        raise IdentityError("CLAIMS_TOO_LARGE")
+    return claims
 
 
 def _not_custom(reason: str) -> IdentityError:
