@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,98 @@ def test_a_statement_that_takes_too_long_is_unavailable(store_url: str, open_sto
         with pytest.raises(StoreUnavailable, match="timeout"):
             store.transact(lambda tx: tx.insert(event()))
     assert store.read(lambda tx: tx.count(Event, {})) == 0
+
+
+LATER, OURS = StoreUnavailable, psycopg.Error
+MEANINGS = {
+    "08006": LATER,  # connection failure
+    "25006": LATER,  # read-only transaction: a replica, or a primary no more
+    "25P03": LATER,  # idle in a transaction for too long
+    "25P04": LATER,  # a transaction that took too long
+    "0A000": LATER,  # no serializable mode in a hot standby
+    "53100": LATER,  # disk full
+    "53200": LATER,  # out of memory
+    "53300": LATER,  # too many connections
+    "55P03": LATER,  # lock not available in time
+    "57014": LATER,  # statement timeout
+    "57P01": LATER,  # shut down by an administrator
+    "57P02": LATER,  # shut down after a crash
+    "57P03": LATER,  # starting up
+    "57P05": LATER,  # idle for too long
+    "58030": LATER,  # input or output failed
+    "40001": Contention,
+    "40P01": Contention,
+    "22003": OURS,  # a number out of range
+    "23503": OURS,  # a reference to nothing
+    "23514": OURS,  # a check that fails
+    "25001": OURS,
+    "42703": OURS,  # an unknown column
+    "XX000": OURS,  # a fault of the server's own
+}
+"""What a server's SQLSTATE means to a caller: try later, others keep winning, or a fault to be looked into."""
+
+
+def test_what_the_server_says_tells_trying_later_from_a_fault(fresh_url: str, run: "Run", open_store: Open) -> None:
+    run(
+        fresh_url,
+        """CREATE TABLE said (code text);
+        INSERT INTO said VALUES ('');
+        CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$
+        DECLARE state text := (SELECT code FROM said);
+        BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = state; END $$;
+        CREATE TRIGGER say BEFORE INSERT ON outbox EXECUTE FUNCTION say()""",
+    )
+    store = open_store(fresh_url, rng=_NoPause())
+    found = {}
+    for code, meaning in MEANINGS.items():
+        run(fresh_url, "UPDATE said SET code = %s", code)
+        with pytest.raises(meaning) as said:
+            store.transact(lambda tx: tx.insert(event()))
+        found[code] = LATER if said.type is LATER else Contention if said.type is Contention else OURS
+        assert store.read(lambda tx: tx.count(Event, {})) == 0
+    assert found == MEANINGS
+
+
+class _NoPause(random.Random):
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - no pause, however long it might be.
+        return a
+
+
+def test_a_transaction_whose_owner_went_silent_is_ended_by_the_server(
+    fresh_url: str, run: "Run", open_store: Open
+) -> None:
+    """As when an instance is frozen between two reads. What it had read is read again."""
+    quick = make_conninfo(fresh_url, options="-c transaction_timeout=400ms")
+    store = open_store(quick, application_name="silent")
+    mine = "SELECT pid FROM pg_stat_activity WHERE application_name = 'silent'"
+    runs = 0
+
+    def work(tx: Transaction) -> int:
+        nonlocal runs
+        runs += 1
+        tx.count(Event, {})
+        while runs == 1 and run(fresh_url, mine):
+            pass  # Silent, until the server has ended it; the test's limit of time ends one that does not.
+        found = tx.count(Event, {})
+        tx.insert(event())
+        return found
+
+    assert store.transact(work) == 0
+    assert runs == 2
+    assert store.read(lambda tx: tx.count(Event, {})) == 1
+
+
+def test_a_write_that_waits_for_a_row_gives_up_before_its_statement_does(
+    store_url: str, fill: "Fill", open_store: Open
+) -> None:
+    fill(store_url, users=1, loans_each=0)
+    store = open_store(make_conninfo(store_url, options="-c lock_timeout=20ms"))
+    store.transact(lambda tx: tx.insert(open_loan(1)))
+    with psycopg.connect(store_url) as other:
+        other.execute("SELECT 1 FROM loans FOR UPDATE")
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            store.transact(lambda tx: tx.update(replace(open_loan(1), amount=2)))
+    store.transact(lambda tx: tx.update(replace(open_loan(1), amount=2)))
 
 
 def test_connections_that_are_all_busy_are_unavailable(store_url: str, open_store: Open) -> None:

@@ -32,13 +32,21 @@ _LONGEST_PAUSE_S = 0.2
 _WRITE: rows.Statement = (b"BEGIN ISOLATION LEVEL SERIALIZABLE", ())
 _READ: rows.Statement = (b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
 _COMMIT: rows.Statement = (b"COMMIT", ())
+_NO_PRIMARY = frozenset({"25006", "0A000"})
+"""What a server says that does not write (any more): read-only transaction; no serializable mode in a hot standby.
+
+0A000 is also the answer to a plan whose table was changed. Another connection is the cure of all of them.
+"""
+_CUT_OFF = frozenset({"25P03", "25P04"})
+"""Connections that the server ended in the middle of a transaction, which it does not file under outages."""
 
 
 class PostgresStore:
     """Records in PostgreSQL. Opens its connections on first use; `close` ends them.
 
     Transactions are tried at most 15 times, with growing random pauses from `rng` between. What an outage cut
-    off before the commit was sent is tried again once; a commit whose answer was lost is never repeated.
+    off before the commit was sent is tried again once; a commit whose answer was lost is never repeated. Whatever
+    means that the server cannot now, whether down, full, failed over or out of connections, is StoreUnavailable.
     """
 
     def __init__(
@@ -48,10 +56,17 @@ class PostgresStore:
         pool_size: int = 4,
         statement_timeout_ms: int = 5000,
         connect_timeout_s: int = 5,
+        password: Callable[[], str] | None = None,
+        application_name: str = "pinjam",
         rng: random.Random | None = None,
     ) -> None:
         self._connections = Connections(
-            url, size=pool_size, statement_timeout_ms=statement_timeout_ms, connect_timeout_s=connect_timeout_s
+            url,
+            size=pool_size,
+            statement_timeout_ms=statement_timeout_ms,
+            connect_timeout_s=connect_timeout_s,
+            password=password,
+            application_name=application_name,
         )
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries; nothing secret.
         self._checked = False
@@ -132,7 +147,11 @@ class PostgresStore:
                     raise
         except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
             raise
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
+            if error.sqlstate in _NO_PRIMARY:
+                self.close()
+            elif not isinstance(error, psycopg.OperationalError) and error.sqlstate not in _CUT_OFF:
+                raise
             raise StoreUnavailable(str(error)) from error
 
 
