@@ -18,6 +18,7 @@ from tests.machine import given
 
 from pinjam.local.database import EmbeddedDatabase
 from pinjam.local.emulators.auth import AuthEmulator
+from pinjam.local.emulators.firestore import FirestoreEmulator
 from pinjam.local.sandbox.clock import ClockFile
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials, Sandbox
@@ -75,6 +76,13 @@ def unmigrated_url(database_url: str) -> Iterator[str]:
     yield url
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_name(url))))
+
+
+@pytest.fixture(scope="session")
+def firestore_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An emulator of this worker's own. Tests name a project of their own in it."""
+    with given(lambda: FirestoreEmulator(tmp_path_factory.mktemp("firestore"))) as emulator:
+        yield f"http://{emulator.host}"
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """The stores under contract, and records to put into them."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from pinjam.adapters.firestore import FirestoreStore
 from pinjam.adapters.memory import MemoryStore
 from pinjam.adapters.postgres import PostgresStore
 from pinjam.domain.device import Device
@@ -478,7 +480,15 @@ def postgres_store(store_url: str) -> Iterator[PostgresStore]:
     store.close()
 
 
-@pytest.fixture(params=["memory_store", "postgres_store"])
+@pytest.fixture
+def firestore_store(firestore_url: str) -> Iterator[FirestoreStore]:
+    """A database of the test's own; the emulator makes one for any project that is named."""
+    store = FirestoreStore(project=f"t{uuid.uuid4().hex}", url=firestore_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["memory_store", "postgres_store", "firestore_store"])
 def store(request: pytest.FixtureRequest) -> Store:
     """Each store in turn; one more adapter is one more name here and a fixture of that name."""
     made: Store = request.getfixturevalue(request.param)

@@ -67,9 +67,17 @@ class HttpClient:
     token of Google's services; it is renewed once when one is refused.
     """
 
-    def __init__(self, *, service: str, timeout_s: float, token: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        service: str,
+        timeout_s: float,
+        token: Callable[[], str] | None = None,
+        longest_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
         self._service = service
         self._timeout_s = timeout_s
+        self._longest_answer_bytes = longest_answer_bytes
         self._bearer = bearer(token)
 
     @cached_property
@@ -122,7 +130,7 @@ class HttpClient:
         content = bytearray()
         for chunk in response.iter_bytes():
             content += chunk
-            if len(content) > MAX_ANSWER_BYTES:
+            if len(content) > self._longest_answer_bytes:
                 raise Unavailable(self._service, "answered more than any answer of its own")
             if time.monotonic() > deadline:
                 raise Unavailable(self._service, "did not finish its answer in time")

@@ -1,0 +1,144 @@
+"""What the one commit of a transaction writes: each document once, with what must be true of it.
+
+Unique values are documents of their own (claims), made and removed in the same commit as the records that hold them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pinjam.adapters.firestore_values import claim_fields, claims, fields, path
+from pinjam.services.store import KINDS, Conflict, Record
+
+Key = tuple[type, str]
+"""A record's kind and id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What shall be there under an id: a `new` record, another one, or None."""
+
+    kind: type
+    id: str
+    record: Record | None
+    new: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Whose change it is."""
+        return self.kind, self.id
+
+
+@dataclass(slots=True)
+class Commit:
+    """The writes of a commit, in the shape of the API, and what its refusals are about.
+
+    `created` holds the documents that must be new, in the order of the work, with the Conflict if one is not;
+    `replaced` those that must be there although nobody has seen them, with the LookupError.
+    """
+
+    writes: list[dict[str, object]] = field(default_factory=list)
+    created: dict[str, Conflict] = field(default_factory=dict)
+    replaced: dict[str, LookupError] = field(default_factory=dict)
+
+
+def unseen(changes: Iterable[Change], seen: Mapping[Key, Record | None]) -> list[Key]:
+    """What must be read before the commit, so that the unique values of what goes are known."""
+    made: set[Key] = set()
+    found: dict[Key, None] = {}
+    for change in changes:
+        if change.new:
+            made.add(change.key)
+        elif change.key not in made and change.key not in seen and KINDS[change.kind].unique:
+            found[change.key] = None
+    return list(found)
+
+
+def commit(root: str, changes: Iterable[Change], seen: Mapping[Key, Record | None]) -> Commit:
+    """The commit of these changes, where `seen` tells what was there; what it lacks is not known.
+
+    Conflict or LookupError where that is known already.
+    """
+    plan = _Plan(root, seen)
+    for change in changes:
+        plan.add(change)
+    return plan.commit()
+
+
+class _Plan:
+    def __init__(self, root: str, seen: Mapping[Key, Record | None]) -> None:
+        self._root = root
+        self._seen = seen
+        self._first: dict[Key, Change] = {}
+        self._now: dict[Key, Record | None] = {}
+        self._held_before: dict[str, Key] = {}
+        self._holders: dict[str, tuple[Key | None, Conflict]] = {}
+        self._made: dict[str, Conflict] = {}
+
+    def add(self, change: Change) -> None:
+        """One more change. Conflict or LookupError as for `commit`."""
+        key, is_known = change.key, change.key in self._now or change.key in self._seen
+        before = self._now.get(key, self._seen.get(key)) if is_known else None
+        if change.new and before is not None:
+            raise Conflict(change.kind, ("id",))
+        if not change.new and change.record is not None and is_known and before is None:
+            raise _none(key)
+        self._first.setdefault(key, change)
+        if change.new:
+            self._made.setdefault(self._name(key), Conflict(change.kind, ("id",)))
+        for claim, names in (claims(before) if before is not None else {}).items():
+            if key not in self._now:
+                self._held_before[claim] = key
+            self._holders[claim] = None, Conflict(change.kind, names)
+        for claim, names in (claims(change.record) if change.record is not None else {}).items():
+            conflict = Conflict(change.kind, names)
+            if self._holders.get(claim, (None, conflict))[0] not in {None, key}:
+                raise conflict
+            self._holders[claim] = key, conflict
+            self._made.setdefault(f"{self._root}/{claim}", conflict)
+        self._now[key] = change.record
+
+    def commit(self) -> Commit:
+        """All of it."""
+        planned = Commit()
+        for key, record in self._now.items():
+            self._write(planned, key, record)
+        for claim, (holder, _) in self._holders.items():
+            self._claim(planned, f"{self._root}/{claim}", self._held_before.get(claim), holder)
+        planned.created = {name: conflict for name, conflict in self._made.items() if name in planned.created}
+        return planned
+
+    def _write(self, planned: Commit, key: Key, record: Record | None) -> None:
+        name, first = self._name(key), self._first[key]
+        if record is None:
+            if not first.new:
+                planned.writes.append({"delete": name})
+            return
+        write: dict[str, object] = {"update": {"name": name, "fields": fields(record)}}
+        if self._seen.get(key) is not None:
+            write["currentDocument"] = {"exists": True}
+        elif first.new:
+            write["currentDocument"] = {"exists": False}
+            planned.created[name] = self._made[name]
+        elif first.record is not None:
+            write["currentDocument"] = {"exists": True}
+            planned.replaced[name] = _none(key)
+        planned.writes.append(write)
+
+    def _claim(self, planned: Commit, name: str, before: Key | None, after: Key | None) -> None:
+        if before == after:
+            return
+        if after is None:
+            planned.writes.append({"delete": name})
+            return
+        write = {"update": {"name": name, "fields": claim_fields(path(*after))}}
+        planned.writes.append({**write, "currentDocument": {"exists": before is not None}})
+        if before is None:
+            planned.created[name] = self._made[name]
+
+    def _name(self, key: Key) -> str:
+        return f"{self._root}/{path(*key)}"
+
+
+def _none(key: Key) -> LookupError:
+    kind, id_ = key
+    return LookupError(f"{kind.__name__} {id_}")
