@@ -12,13 +12,18 @@ CODE := lib functions tests
 export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
 
+# PROFILE=emulators: the same on emulators of Google's services.
+ifdef PROFILE
+export PINJAM_PROFILE = $(PROFILE)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered documents golden package lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: $(INSTALLED) ## Run the whole system on this machine (PORT=8080, PINJAM_STATE=.local)
+run: $(INSTALLED) ## Run the whole system on this machine (PORT=8080, PINJAM_STATE=.local, PROFILE=emulators)
 	@exec $(BIN)/python -m pinjam.local
 
 demo: $(INSTALLED) ## Walk the road from sign-up to a repayment (starts a system if none runs)
@@ -81,7 +86,7 @@ lock: $(INSTALLED) ## Resolve the dependencies again
 	$(BIN)/uv pip compile pyproject.toml $(LOCK_OPTIONS) -q --upgrade -o requirements.lock
 
 clean: ## Remove what was installed, and the local system's data
-	rm -rf .venv .local tools/firebase/node_modules
+	rm -rf .venv .local .local-emulators tools/firebase/node_modules
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on the PATH."; exit 1; }

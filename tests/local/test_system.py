@@ -332,7 +332,7 @@ def test_the_program_says_where_it_runs_and_a_signal_to_all_its_processes_ends_i
 
 
 def test_the_sign_up_that_the_program_suggests_is_a_valid_one() -> None:
-    said = WELCOME.format(url="http://127.0.0.1:8080", seconds=1.0, state="/state")
+    said = WELCOME.format(url="http://127.0.0.1:8080", seconds=1.0, state="/state", keeping="")
     suggested = RegisterRequest.model_validate_json(said.partition("-d '")[2].partition("'")[0])
     assert parse_nik(suggested.nik, today=date(2026, 1, 1)).gender == "female"
 

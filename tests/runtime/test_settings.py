@@ -246,9 +246,9 @@ def test_what_a_running_system_left_counts_in_every_profile_of_one_machine(tmp_p
         assert settings.pubsub_url == "http://it"
 
 
-@pytest.mark.parametrize(("profile", "folder"), [("local", ".local"), ("emulators", ".local-emulators"), ("gcp", None)])
-def test_each_profile_of_one_machine_has_a_state_folder_of_its_own(profile: str, folder: str | None) -> None:
-    assert state_folder({"PINJAM_PROFILE": profile}) == (Path(folder) if folder else None)
+@pytest.mark.parametrize(("profile", "folder"), [("local", ".local"), ("emulators", ".local-emulators")])
+def test_each_profile_of_one_machine_has_a_state_folder_of_its_own(profile: str, folder: str) -> None:
+    assert state_folder({"PINJAM_PROFILE": profile}) == Path(folder)
     assert state_folder({"PINJAM_PROFILE": profile, "PINJAM_STATE": "mine"}) == Path("mine")
 
 

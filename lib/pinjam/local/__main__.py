@@ -1,4 +1,4 @@
-"""`python -m pinjam.local`: run the whole system until Ctrl-C."""
+"""`python -m pinjam.local`: run the whole system until Ctrl-C, in the profile `local` or `emulators`."""
 
 import logging
 import os
@@ -8,23 +8,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
-from pinjam.local.database import DatabaseError
-from pinjam.local.servers import PortInUse
-from pinjam.local.state import AlreadyRunning
-from pinjam.local.system import LocalSystem, MissingFile
+from pinjam.local.environment import passed_on
+from pinjam.local.surroundings import Parts
+from pinjam.local.system import CANNOT_START, LocalSystem
 from pinjam.runtime import logs
-from pinjam.runtime.settings import SettingsError
+from pinjam.runtime.settings import SettingsError, state_folder
 
 DEFAULT_PORT = 8080
-_PASSED_ON = (
-    "PINJAM_CORS_ORIGINS",
-    "PINJAM_SMS_PROVIDER",
-    "PINJAM_LIMITS",
-    "PINJAM_CACHE",
-    "PINJAM_REDIS_URL",
-)
 _PORTS = 65536
 
 WELCOME = """
@@ -33,7 +24,7 @@ WELCOME = """
     API reference    {url}/docs
     OpenAPI          {url}/openapi.json
     Messages sent    {url}/sandbox/inbox
-    Data             {state}
+    Data             {state}{keeping}
 
   Identity, e-KYC, payments, payouts, e-mail, SMS, WhatsApp and push are sandboxes on this machine:
   nothing leaves it. Try it:
@@ -52,24 +43,26 @@ def main(environment: Mapping[str, str]) -> int:
 
 
 def _run(environment: Mapping[str, str], asked_to_stop: socket.socket) -> int:
-    state = Path(environment.get("PINJAM_STATE") or ".local")
     port = environment.get("PORT") or str(DEFAULT_PORT)
     if not (port.isdecimal() and int(port) < _PORTS):
         return _fail(f"PORT is {port!r}; it must be a port's number.")
+    try:
+        parts, state = Parts.of(environment), state_folder(environment)
+    except SettingsError as error:
+        return _fail(str(error))
     logs.configure()
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # It warns of its own deprecated attribute at each login.
     started = time.perf_counter()
-    system = LocalSystem(
-        state, int(port), overrides={name: environment[name] for name in _PASSED_ON if name in environment}
-    )
+    system = LocalSystem(state, int(port), parts=parts, tell=_say, overrides=passed_on(environment))
     try:
         system.start()
-    except (AlreadyRunning, DatabaseError, MissingFile, PortInUse, SettingsError) as error:
+    except CANNOT_START as error:
         return _fail(str(error))
     try:
         seconds = time.perf_counter() - started
-        _say(WELCOME.format(url=system.url, seconds=seconds, state=state.absolute()))
+        keeping = "" if parts.profile == "local" else "   (emptied at every start)"
+        _say(WELCOME.format(url=system.url, seconds=seconds, state=state.absolute(), keeping=keeping))
         asked_to_stop.recv(1)
         _say("  Stopping.")
     finally:

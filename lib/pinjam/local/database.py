@@ -79,6 +79,18 @@ class EmbeddedDatabase:
         with self._alone():
             self._leave()
 
+    def discard(self) -> None:
+        """Remove the data, after ending a server that a crash left running. DatabaseError while somebody uses it."""
+        if not self._data.exists():
+            return
+        with self._alone(), (self._state / "postgres.users").open("w") as users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DatabaseError(f"another process uses the database in {self._data}") from None
+            self._end()
+            shutil.rmtree(self._data)
+
     def _alone(self) -> IO[str]:
         """A file whose lock lets one process at a time start or stop the server; closing it lets go."""
         lock = (self._state / "postgres.lock").open("w")

@@ -26,12 +26,15 @@ from pinjam.adapters.holidays_id import IndonesianHolidays
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.contact import HORIZON_DAYS, next_window
 from pinjam.domain.money import divide, format_rupiah
-from pinjam.local.database import DatabaseError
+from pinjam.local.environment import passed_on
 from pinjam.local.people import REJECTED, People
 from pinjam.local.road import STATEMENTS, Json, Road, Unexpected, Walker
 from pinjam.local.screen import Screen
-from pinjam.local.system import LocalSystem, MissingFile
+from pinjam.local.surroundings import Parts
+from pinjam.local.system import CANNOT_START, LocalSystem
 from pinjam.runtime import logs
+from pinjam.runtime.choices import profile_of
+from pinjam.runtime.settings import state_folder
 
 T = TypeVar("T")
 
@@ -264,11 +267,12 @@ def _percent(ppm: int) -> str:
 
 
 def find_running(environment: Mapping[str, str]) -> str | None:
-    """The address of the local system that runs on PINJAM_STATE, or else on PORT; None without one."""
-    beside = Path(environment.get("PINJAM_STATE") or ".local") / "system.json"
-    candidates = [f"http://127.0.0.1:{environment.get('PORT') or DEFAULT_PORT}"]
+    """The address of the system that runs on the state folder, or else, of the local profile, on PORT; or None."""
+    local = profile_of(environment) == "local"
+    candidates = [f"http://127.0.0.1:{environment.get('PORT') or DEFAULT_PORT}"] if local else []
     with contextlib.suppress(FileNotFoundError):
-        candidates.insert(0, str(json.loads(beside.read_text())["PINJAM_PUBLIC_URL"]))
+        running = json.loads((state_folder(environment) / "system.json").read_text())
+        candidates.insert(0, str(running["PINJAM_PUBLIC_URL"]))
     for url in candidates:
         try:
             healthy = httpx.get(f"{url}/healthz", trust_env=False, timeout=5)
@@ -282,15 +286,23 @@ def find_running(environment: Mapping[str, str]) -> str | None:
 
 
 @contextmanager
-def _own_system(screen: Screen) -> Iterator[str]:
-    """A system of this run's own. Its log is thrown away with its data, unless the run fails."""
+def _own_system(screen: Screen, environment: Mapping[str, str]) -> Iterator[str]:
+    """A system of this run's own, in the profile asked for. Its log is thrown away with its data, unless the run fails."""
+    parts = Parts.of(environment)
     folder = Path(tempfile.mkdtemp(prefix="pinjam-demo-"))
     screen.line("No local system runs here, so this one starts its own for a moment.")
     failed = True
     with (folder / "log").open("w") as log:
         logs.configure(log)
         try:
-            with LocalSystem(folder / "state", 0, durable=False) as system:
+            with LocalSystem(
+                folder / "state",
+                0,
+                parts=parts,
+                tell=screen.line,
+                overrides=passed_on(environment),
+                durable=False,
+            ) as system:
                 yield system.url
             failed = False
         except KeyboardInterrupt:
@@ -311,7 +323,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     screen, started = Screen(sys.stdout), perf_counter()
     try:
         running = find_running(environment)
-        with contextlib.nullcontext(running) if running else _own_system(screen) as url:
+        with contextlib.nullcontext(running) if running else _own_system(screen, environment) as url:
             screen.line(f"Pinjam on {url}, seed {seed}")
             screen.line("Answers are asked for in English; messages go out in the borrower's own language.")
             with Road(str(url), language="en", listener=screen) as road:
@@ -322,7 +334,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except Unexpected as difference:
         return _fail(f"\nNot as expected (seed {seed}).\n  step      {difference.step}\n"
                      f"  expected  {difference.expected}\n  came      {difference.came}")  # fmt: skip
-    except (httpx.HTTPError, DatabaseError, MissingFile) as error:
+    except (httpx.HTTPError, *CANNOT_START) as error:
         return _fail(f"\nThe local system failed: {error}")
     screen.line(
         f"\nAll as expected: {screen.calls} calls, {checks} checks, {perf_counter() - started:.1f} s, seed {seed}."

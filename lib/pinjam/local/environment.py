@@ -23,6 +23,15 @@ _FINGERPRINT = hashlib.sha256(b"the certificate of an app that is not there").di
 _APK_KEY_HASH = base64.urlsafe_b64encode(_FINGERPRINT).rstrip(b"=").decode()
 """Android names an app by its certificate's fingerprint, here in base64url and in `assetlinks.json` in hex."""
 
+_MAY_BE_CHOSEN = ("PINJAM_CORS_ORIGINS", "PINJAM_SMS_PROVIDER", "PINJAM_LIMITS", "PINJAM_CACHE", "PINJAM_REDIS_URL")
+_OWN_S3 = ("PINJAM_S3_URL", "PINJAM_S3_REGION", "PINJAM_S3_ACCESS_KEY", "PINJAM_S3_SECRET_KEY", "PINJAM_BUCKET")
+
+
+def passed_on(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The settings of whoever starts a system that go before its own; those of S3 with an address of theirs only."""
+    names = _MAY_BE_CHOSEN + (_OWN_S3 if environment.get("PINJAM_S3_URL") else ())
+    return {name: environment[name] for name in names if name in environment}
+
 
 def credentials(secrets: Mapping[str, str]) -> Credentials:
     """What the sandbox providers let in."""
@@ -68,30 +77,24 @@ def environment(
     url: str,
     secrets: Mapping[str, str],
     database_url: str,
-    identity_url: str,
-    pubsub_url: str,
     tasks_url: str,
     functions_url: str,
     sandbox: SandboxServers,
 ) -> dict[str, str]:
-    """The `PINJAM_*` variables with which a function finds this system; `url` is the gateway's."""
+    """The `PINJAM_*` variables with which a function finds this system; `url` is the gateway's.
+
+    Those of accounts and events are not among them: they are the parts' that a profile chooses.
+    """
     return {
-        "PINJAM_PROFILE": "local",
         "PINJAM_STATE": str(state),
         "PORT": url.rpartition(":")[2],
         "PINJAM_PUBLIC_URL": url,
         "PINJAM_PROJECT": PROJECT,
         "PINJAM_STORE": "postgres",
         "PINJAM_DATABASE_URL": database_url,
-        "PINJAM_IDENTITY_URL": identity_url,
-        "PINJAM_TOKEN_URL": identity_url,
-        "PINJAM_JWKS_URL": identity_url + JWKS_PATH,
-        "PINJAM_IAM_URL": identity_url,
         "PINJAM_SIGNING_ACCOUNT": service_account(PROJECT),
         "PINJAM_IDENTITY_API_KEY": secrets["identity_api_key"],
-        "PINJAM_IDENTITY_ADMIN_TOKEN": secrets["identity_admin_token"],
         "PINJAM_OPERATIONS_EMAIL": OPERATIONS,
-        "PINJAM_PUBSUB_URL": pubsub_url,
         "PINJAM_TASKS_URL": tasks_url,
         "PINJAM_TASKS_LOCATION": LOCATION,
         "PINJAM_TASKS_ACCOUNT": _TASKS_ACCOUNT,
@@ -109,6 +112,17 @@ def environment(
         "PINJAM_TRUSTED_HOPS": "1",
         **_apps(url.rpartition(":")[2]),
         **_providers(sandbox, secrets),
+    }
+
+
+def own_identity(url: str, secrets: Mapping[str, str]) -> dict[str, str]:
+    """The variables with which a function finds the identity server of this process."""
+    return {
+        "PINJAM_IDENTITY_URL": url,
+        "PINJAM_TOKEN_URL": url,
+        "PINJAM_JWKS_URL": url + JWKS_PATH,
+        "PINJAM_IAM_URL": url,
+        "PINJAM_IDENTITY_ADMIN_TOKEN": secrets["identity_admin_token"],
     }
 
 

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -30,10 +31,16 @@ _TOKENS = (
     "fcm_token",
 )
 _KEYS = ("hash_key", "links_key")
+_EMPTIED = "emptied-at-every-start"
+_LOCKS = frozenset({"system.lock", "postgres.lock", "postgres.users"})
 
 
 class AlreadyRunning(Exception):
     """Another process runs a local system on the same folder."""
+
+
+class KeptData(Exception):
+    """A folder that would be emptied holds what is to be kept."""
 
 
 class StateLock:
@@ -68,6 +75,26 @@ class StateLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def empty(state: Path) -> None:
+    """Remove what an earlier system of the same kind left in its folder, which is marked as such a one's.
+
+    KeptData for a folder with anything in it and without the mark. Whoever calls this holds the folder's lock.
+    """
+    mark = state / _EMPTIED
+    found = [path for path in state.iterdir() if path.name not in _LOCKS]
+    if found and not mark.exists():
+        raise KeptData(
+            f"{state} is not empty. A system with emulators keeps nothing, and empties its folder when it starts:"
+            " choose a folder of its own with PINJAM_STATE."
+        )
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    mark.touch()
 
 
 def read_secrets(state: Path) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +19,7 @@ from pinjam.domain.task import RATES
 from pinjam.local.broker import Broker
 from pinjam.local.database import DatabaseError, EmbeddedDatabase
 from pinjam.local.dispatch import PushSettings
+from pinjam.local.emulators.process import MissingProgram, ServerFailed
 from pinjam.local.environment import (
     LOCATION,
     PROJECT,
@@ -26,6 +27,7 @@ from pinjam.local.environment import (
     credentials,
     environment,
     key_file,
+    own_identity,
 )
 from pinjam.local.functions import EVENT_FUNCTIONS, load_functions
 from pinjam.local.gateway import create_gateway, mount
@@ -37,11 +39,12 @@ from pinjam.local.sandbox.holders import BorrowersAsHolders
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Sandbox
 from pinjam.local.scheduler import Scheduler
-from pinjam.local.servers import WsgiServer
-from pinjam.local.state import StateLock, read_secrets, write_private
+from pinjam.local.servers import PortInUse, WsgiServer
+from pinjam.local.state import AlreadyRunning, KeptData, StateLock, empty, read_secrets, write_private
+from pinjam.local.surroundings import Parts, Surroundings
 from pinjam.local.tasks import TaskServer
 from pinjam.runtime.composition import App, install
-from pinjam.runtime.settings import Settings
+from pinjam.runtime.settings import Settings, SettingsError
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -57,14 +60,29 @@ class MissingFile(Exception):
     """A file of the repository that the system is made of is not there."""
 
 
+CANNOT_START = (
+    AlreadyRunning,
+    DatabaseError,
+    KeptData,
+    MissingFile,
+    MissingProgram,
+    PortInUse,
+    ServerFailed,
+    SettingsError,
+)
+"""Why a system does not start, in words for whoever started it."""
+
+
 class LocalSystem:
     """Everything on loopback, with its data in `state`, behind a gateway on `port` (0: any free one).
 
-    `repository` is where `functions/`, `gateway/openapi.json` and `openapi.json` are; `overrides` are
-    settings that replace the computed ones; `push` and `sweep_every_s` are how events are retried and how
-    often the sweep comes; `durable=False` trades the data's crash safety for speed, as a `hasher`
-    lighter than OWASP's does that of passwords. Only one system at a time uses a folder (AlreadyRunning), and
-    a taken port is refused before anything starts (PortInUse).
+    `parts` are what stands behind its ports. Emulators keep nothing, so a system with any of them empties its folder
+    first (KeptData for one that is not such a system's); `tell` hears when each answers, and MissingProgram or
+    ServerFailed is raised where one cannot be had. `repository` is where `functions/`, `gateway/openapi.json` and
+    `openapi.json` are; `overrides` are settings that replace the computed ones; `push` and `sweep_every_s` are how
+    events are retried and how often the sweep comes; `durable=False` trades the data's crash safety for speed, as a
+    `hasher` lighter than OWASP's does that of passwords. Only one system at a time uses a folder (AlreadyRunning),
+    and a taken port is refused before anything starts (PortInUse).
     """
 
     url: str
@@ -79,6 +97,8 @@ class LocalSystem:
         state: Path,
         port: int,
         *,
+        parts: Parts | None = None,
+        tell: Callable[[str], None] = lambda _: None,
         repository: Path = REPOSITORY,
         overrides: Mapping[str, str] | None = None,
         push: PushSettings | None = None,
@@ -89,6 +109,8 @@ class LocalSystem:
     ) -> None:
         self._state = state.absolute()
         self._port = port
+        self._parts = parts or Parts()
+        self._surroundings = Surroundings(self._parts, folder=self._state / "emulators", tell=tell)
         self._repository = repository
         self._overrides = overrides or {}
         self._push = push
@@ -133,15 +155,14 @@ class LocalSystem:
     def _start(self) -> None:
         document = _read(self._repository / "gateway" / "openapi.json")
         reference = _read(self._repository / "openapi.json")
-        self._running.enter_context(StateLock(self._state))
-        self._secrets = read_secrets(self._state)
-        if not key_file(self._state).exists():
-            KeyFile(key_file(self._state)).renew()
+        self._take_folder()
         front = _Later()
         gateway = WsgiServer(front, port=self._port, threads=_GATEWAY_THREADS)
         self._running.callback(gateway.stop)
         self.url = gateway.url
 
+        self._running.callback(self._surroundings.stop)
+        self._surroundings.launch()
         database_url, functions = self._prepare()
         pool = ConnectionPool(database_url, min_size=1, max_size=_CONNECTIONS, open=True)
         self._running.enter_context(pool)
@@ -150,22 +171,36 @@ class LocalSystem:
         scheduling = self._bind_tasks(pool)
         self._start_sandbox(pool, sweep_url=f"{events.url}/{SWEEP}")
         publishing = self._bind_broker(pool, events.url)
-        self.environment = self._overridden(
-            environment(
+        self._surroundings.wait_until_ready()
+        self.environment = {
+            **environment(
                 state=self._state,
                 url=self.url,
                 secrets=self._secrets,
                 database_url=database_url,
-                identity_url=identity_url,
-                pubsub_url=publishing.url,
                 tasks_url=scheduling.url,
                 functions_url=events.url,
                 sandbox=self.sandbox,
-            )
-        )
+            ),
+            **own_identity(identity_url, self._secrets),
+            "PINJAM_PUBSUB_URL": publishing.url,
+            **self._surroundings.environment,
+            "PINJAM_PROFILE": self._parts.profile,
+            **self._overrides,
+        }
         self._install_app()
         front.app = self._make_gateway(document, reference, functions, identity_url)
         self._open(gateway, events, publishing, scheduling)
+
+    def _take_folder(self) -> None:
+        """Lock the state folder, and have in it what outlives a run."""
+        self._running.enter_context(StateLock(self._state))
+        if self._parts.profile == "emulators":
+            EmbeddedDatabase(self._state).discard()
+            empty(self._state)
+        self._secrets = read_secrets(self._state)
+        if not key_file(self._state).exists():
+            KeyFile(key_file(self._state)).renew()
 
     def _prepare(self) -> tuple[str, Mapping[str, WSGIApplication]]:
         """The migrated database and the loaded functions, made at the same time."""
@@ -217,7 +252,7 @@ class LocalSystem:
             payout_url=lambda: self.url + PAYOUT_WEBHOOK_PATH,
             sweep_url=lambda: sweep_url,
             whatsapp_url=lambda: self.url + WHATSAPP_WEBHOOK_PATH,
-            holder=BorrowersAsHolders(pool, lambda: self.app.vault),
+            holder=BorrowersAsHolders(lambda: self.app.store, lambda: self.app.vault),
             slow_s=self._slow_provider_s,
         )
         self.sandbox = self._running.enter_context(SandboxServers(sandbox))
@@ -247,9 +282,6 @@ class LocalSystem:
         server = WsgiServer(self.tasks.app)
         self._running.callback(server.stop)
         return server
-
-    def _overridden(self, computed: Mapping[str, str]) -> Mapping[str, str]:
-        return {**computed, **self._overrides}
 
     def _install_app(self) -> None:
         self.app = App(Settings.read(self.environment))

@@ -1,25 +1,24 @@
 """All configuration: one object, read once, from a mapping (the environment, or a test's dict)."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pinjam.runtime.choices import Profile, SettingsError, profile_of, refuse_wrong_combinations
+from pinjam.runtime.choices import SettingsError, profile_of, refuse_wrong_combinations
 from pinjam.runtime.passkey_settings import FINGERPRINT, ORIGIN, Apps, WebAuthn
 from pinjam.runtime.provider_settings import ProviderSettings, Twilio, Zenziva
 from pinjam.runtime.storage_settings import StorageSettings
 
 __all__ = ["Settings", "SettingsError", "Twilio", "Zenziva", "state_folder"]
 
-_STATE_FOLDERS: Mapping[Profile, str] = {"local": ".local", "emulators": ".local-emulators", "gcp": ""}
 
-
-def state_folder(environment: Mapping[str, str]) -> Path | None:
-    """Where a system on this machine keeps its data and its addresses; None in the gcp profile, which has none."""
-    name = environment.get("PINJAM_STATE") or _STATE_FOLDERS[profile_of(environment)]
-    return Path(name) if name else None
+def state_folder(environment: Mapping[str, str]) -> Path:
+    """Where a system on this machine keeps its data and its addresses: PINJAM_STATE, or its profile's own folder."""
+    usual = ".local-emulators" if profile_of(environment) == "emulators" else ".local"
+    return Path(environment.get("PINJAM_STATE") or usual)
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,10 @@ class Settings(ProviderSettings, StorageSettings):
         `<state>/system.json`; in the gcp profile there is none. That profile refuses any emulator's variable, because
         those stand for unsigned tokens.
         """
-        beside = state_folder(environment) if profile_of(environment) != "gcp" else None
-        try:
-            running: Mapping[str, str] = json.loads((beside / "system.json").read_text()) if beside else {}
-        except FileNotFoundError:
-            running = {}
-        values = {**running, **environment}
+        values = dict(environment)
+        if profile_of(environment) != "gcp":
+            with contextlib.suppress(FileNotFoundError):
+                values = {**json.loads((state_folder(environment) / "system.json").read_text()), **environment}
         refuse_wrong_combinations(values)
         return cls(values)
 

@@ -1,0 +1,135 @@
+"""What stands around a local system, by profile: emulators of Google's services as child processes, or nothing.
+
+The `local` profile has everything in its own process and the embedded PostgreSQL; the `emulators` profile has real
+wire protocols instead, as far as somebody chose them. Sandbox providers and tasks are the same in both.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pinjam.local.emulators.firestore import FirestoreEmulator
+from pinjam.local.emulators.process import MissingProgram, ServerProcess
+from pinjam.local.emulators.redis import RedisServer
+from pinjam.runtime.choices import SettingsError, chosen, profile_of, refuse_wrong_choices
+
+BUCKET = "pinjam-documents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What stands behind each port; by default all of it is the local profile's own."""
+
+    store: Literal["postgres", "firestore"] = "postgres"
+    cache: Literal["memory", "redis"] = "memory"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Parts":
+        """The parts that the profile and the choices of an environment ask for. SettingsError for what cannot be."""
+        profile = profile_of(environment)
+        if profile == "gcp":
+            raise SettingsError("PINJAM_PROFILE is 'gcp'; on one machine it must be local or emulators")
+        refuse_wrong_choices(environment)
+        if profile == "local":
+            return cls()
+        return cls(
+            store="firestore" if chosen(environment, "PINJAM_STORE") == "firestore" else "postgres",
+            cache=_cache(environment),
+        )
+
+    @property
+    def profile(self) -> Literal["local", "emulators"]:
+        """The profile whose settings fit these parts."""
+        return "local" if self == Parts() else "emulators"
+
+
+def _cache(environment: Mapping[str, str]) -> Literal["memory", "redis"]:
+    """Redis where it is there or asked for, unless the caller brings one."""
+    if environment.get("PINJAM_REDIS_URL") or environment.get("PINJAM_CACHE") == "memory":
+        return "memory"
+    asked = environment.get("PINJAM_CACHE") == "redis"
+    return "redis" if asked or shutil.which("redis-server") else "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """A child process, where it is for whoever reads the screen, and the variables that lead to it."""
+
+    process: ServerProcess
+    place: str
+    variables: Mapping[str, str]
+
+
+class Surroundings:
+    """The child processes of a system's parts. `tell` hears of each when it answers.
+
+    `folder` takes their logs and whatever they write. Nothing of theirs outlives them.
+    """
+
+    def __init__(self, parts: Parts, *, folder: Path, tell: Callable[[str], None]) -> None:
+        self._parts = parts
+        self._folder = folder
+        self._tell = tell
+        self._servers: Sequence[_Server] = ()
+        self._launched_at = 0.0
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables with which a function finds what was launched."""
+        return {name: value for server in self._servers for name, value in server.variables.items()}
+
+    def launch(self) -> None:
+        """Start all of them at once, without waiting. MissingProgram names everything that this machine lacks."""
+        servers, missing = [], []
+        for make in self._wanted():
+            try:
+                servers.append(make())
+            except MissingProgram as lack:
+                missing.append(str(lack))
+        if missing:
+            raise MissingProgram("\n".join(missing))
+        self._launched_at = time.monotonic()
+        self._servers = servers
+        for server in servers:
+            server.process.launch()
+
+    def wait_until_ready(self) -> None:
+        """Wait until each answers. ServerFailed if one does not."""
+        if self._servers:
+            with ThreadPoolExecutor(len(self._servers)) as pool:
+                for _ in pool.map(self._wait_for, self._servers):
+                    pass
+
+    def stop(self) -> None:
+        """End all of them, at once; harmless when none runs."""
+        servers, self._servers = self._servers, ()
+        if servers:
+            with ThreadPoolExecutor(len(servers)) as pool:
+                for _ in pool.map(lambda server: server.process.stop(), servers):
+                    pass
+
+    def _wait_for(self, server: _Server) -> None:
+        server.process.wait_until_ready()
+        seconds = time.monotonic() - self._launched_at
+        self._tell(f"  {server.process.name:<28} {server.place:<26} {seconds:4.1f} s")
+
+    def _wanted(self) -> Sequence[Callable[[], _Server]]:
+        wanted: list[Callable[[], _Server]] = []
+        if self._parts.store == "firestore":
+            wanted.append(self._firestore)
+        if self._parts.cache == "redis":
+            wanted.append(self._redis)
+        return wanted
+
+    def _firestore(self) -> _Server:
+        emulator = FirestoreEmulator(self._folder)
+        variables = {"PINJAM_STORE": "firestore", "FIRESTORE_EMULATOR_HOST": emulator.host}
+        return _Server(emulator, emulator.host, variables)
+
+    def _redis(self) -> _Server:
+        server = RedisServer(self._folder)
+        return _Server(server, server.host, {"PINJAM_CACHE": "redis", "PINJAM_REDIS_URL": server.url})
