@@ -13,7 +13,6 @@ import httpx
 import psycopg
 import pytest
 
-from pinjam.adapters.firebase_auth import FirebaseAccounts
 from pinjam.adapters.pubsub import PubSubPublisher
 from pinjam.domain.nik import parse_nik
 from pinjam.domain.trail import Event
@@ -115,19 +114,9 @@ def test_a_function_behind_the_gateway_finds_the_systems_settings(client: httpx.
 
 
 def test_a_login_gives_a_token_that_the_gateway_takes(client: httpx.Client, system: LocalSystem) -> None:
-    identity = system.app.settings.identity
-    accounts = FirebaseAccounts(
-        project=system.app.settings.project,
-        identity_url=identity.url,
-        token_url=identity.token_url,
-        iam_url=identity.iam_url,
-        signer=identity.signer,
-        api_key=identity.api_key,
-        admin_token=lambda: identity.admin_token,
-    )
+    accounts = system.app.accounts
     accounts.create(uid="usr_1", email="siti@example.id", password="correct horse battery")
     token = accounts.sign_in(email="siti@example.id", password="correct horse battery").id_token
-    accounts.close()
     assert client.get("/api/mine").json() == {"code": 401, "message": "Jwt is missing"}
     answer = client.get("/api/mine", headers={"Authorization": f"Bearer {token}"})
     assert answer.json()["userinfo"] == token.split(".")[1]

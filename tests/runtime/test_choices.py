@@ -135,6 +135,14 @@ WRONG: Mapping[str, Wrong] = {
     "gcp has the real date": Wrong(
         COMPLETE, {"PINJAM_CLOCK_FILE": "clock.json"}, "PINJAM_CLOCK_FILE is set; the gcp profile has the real date"
     ),
+    "gcp takes no token for accounts": Wrong(
+        COMPLETE,
+        {"PINJAM_IDENTITY_ADMIN_TOKEN": "x"},
+        "PINJAM_IDENTITY_ADMIN_TOKEN is set; the gcp profile asks Google",
+    ),
+    "gcp takes no token for push messages": Wrong(
+        COMPLETE, {"PINJAM_FCM_TOKEN": "x"}, "PINJAM_FCM_TOKEN is set; the gcp profile asks Google for access tokens"
+    ),
     "gcp speaks TLS to a provider": Wrong(
         COMPLETE, {"PINJAM_EKYC_URL": "http://ekyc.example"}, "PINJAM_EKYC_URL is a plain http address; in the gcp"
     ),

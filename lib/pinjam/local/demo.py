@@ -287,7 +287,7 @@ def find_running(environment: Mapping[str, str]) -> str | None:
 
 @contextmanager
 def _own_system(screen: Screen, environment: Mapping[str, str]) -> Iterator[str]:
-    """A system of this run's own, in the profile asked for. Its log is thrown away with its data, unless the run fails."""
+    """A system of this run's own, in the profile asked for. Its log goes with its data, unless the run fails."""
     parts = Parts.of(environment)
     folder = Path(tempfile.mkdtemp(prefix="pinjam-demo-"))
     screen.line("No local system runs here, so this one starts its own for a moment.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pinjam.runtime.settings import Settings, Twilio
 
 if TYPE_CHECKING:
+    from pinjam.adapters.google_tokens import GoogleTokens
     from pinjam.domain.notification import Channel
     from pinjam.domain.policy import Policies
     from pinjam.services.ceremonies import Ceremonies
@@ -50,6 +51,22 @@ class Adapters:
             close = getattr(one, "close", None)
             if callable(close):
                 close()
+
+    @cached_property
+    def google_tokens(self) -> "GoogleTokens":
+        """Access tokens of Google's, for whoever this function runs as."""
+        from pinjam.adapters.google_tokens import GoogleTokens
+
+        return GoogleTokens()
+
+    @property
+    def _token(self) -> "Callable[[], str] | None":
+        """What Google's services ask for; their emulators, and the local stand-ins, ask for none."""
+        return self.google_tokens if self.settings.profile == "gcp" else None
+
+    def _token_or(self, written: str | None) -> "Callable[[], str]":
+        """The token that a setting holds; Google's where none does."""
+        return self.google_tokens if written is None else lambda: written
 
     @cached_property
     def clock(self) -> "Clock":
@@ -115,7 +132,7 @@ class Adapters:
             iam_url=identity.iam_url,
             signer=identity.signer,
             api_key=identity.api_key,
-            admin_token=lambda: identity.admin_token,
+            admin_token=self._token_or(identity.admin_token),
         )
 
     @cached_property
@@ -138,7 +155,7 @@ class Adapters:
         """Events."""
         from pinjam.adapters.pubsub import PubSubPublisher
 
-        return PubSubPublisher(project=self.settings.project, url=self.settings.pubsub_url, token=None)
+        return PubSubPublisher(project=self.settings.project, url=self.settings.pubsub_url, token=self._token)
 
     @cached_property
     def tasks(self) -> "Tasks":
@@ -152,6 +169,7 @@ class Adapters:
             location=tasks.location,
             functions_url=tasks.functions_url,
             account=tasks.account,
+            token=self._token,
         )
 
     @cached_property
@@ -235,7 +253,7 @@ class Adapters:
         smtp, whatsapp = self.settings.smtp, self.settings.whatsapp
         fcm = self.settings.fcm
         return {
-            "push": FcmMessenger(url=fcm.url, project=fcm.project, token=lambda: fcm.token),
+            "push": FcmMessenger(url=fcm.url, project=fcm.project, token=self._token_or(fcm.token)),
             "email": SmtpMessenger(
                 host=smtp.host,
                 port=smtp.port,

@@ -52,6 +52,8 @@ _EMULATOR_NEEDS: Mapping[tuple[str, str], tuple[str, ...]] = {
 _NOT_IN_GCP: Mapping[str, str] = {
     **dict.fromkeys(EMULATOR_VARIABLES, "does not run against emulators"),
     "PINJAM_CLOCK_FILE": "has the real date only",
+    "PINJAM_IDENTITY_ADMIN_TOKEN": "asks Google for access tokens and takes none that is written down",
+    "PINJAM_FCM_TOKEN": "asks Google for access tokens and takes none that is written down",
 }
 
 

@@ -78,11 +78,11 @@ class Twilio:
 
 @dataclass(frozen=True)
 class Fcm:
-    """Firebase Cloud Messaging. `token` is an OAuth access token."""
+    """Firebase Cloud Messaging. `token` is an OAuth access token; None where Google's credentials give one."""
 
     url: str
     project: str
-    token: str
+    token: str | None
 
 
 class ProviderSettings(Variables):
@@ -157,4 +157,6 @@ class ProviderSettings(Variables):
     @cached_property
     def fcm(self) -> Fcm:
         """Firebase Cloud Messaging."""
-        return Fcm(url=self._text("PINJAM_FCM_URL"), project=self.project, token=self._text("PINJAM_FCM_TOKEN"))
+        return Fcm(
+            url=self._text("PINJAM_FCM_URL"), project=self.project, token=self._written_token("PINJAM_FCM_TOKEN")
+        )

@@ -23,14 +23,17 @@ def state_folder(environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True)
 class Identity:
-    """Where accounts live and ID tokens come from; `signer` is the service account that signs custom tokens."""
+    """Where accounts live and ID tokens come from; `signer` is the service account that signs custom tokens.
+
+    `admin_token` is an OAuth access token; None where Google's credentials give one.
+    """
 
     url: str
     token_url: str
     iam_url: str
     signer: str
     api_key: str
-    admin_token: str
+    admin_token: str | None
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Settings(ProviderSettings, StorageSettings):
             iam_url=self._text("PINJAM_IAM_URL"),
             signer=self._text("PINJAM_SIGNING_ACCOUNT"),
             api_key=self._text("PINJAM_IDENTITY_API_KEY"),
-            admin_token=self._text("PINJAM_IDENTITY_ADMIN_TOKEN"),
+            admin_token=self._written_token("PINJAM_IDENTITY_ADMIN_TOKEN"),
         )
 
     @cached_property

@@ -35,6 +35,10 @@ class Variables:
         """The text, or the default where it is not set; the gcp profile has no defaults."""
         return default if self.profile != "gcp" and not self.values.get(name) else self._text(name)
 
+    def _written_token(self, name: str) -> str | None:
+        """An access token that stands in a variable; None in the gcp profile, which asks Google for one."""
+        return None if self.profile == "gcp" else self._text(name)
+
     def _choice(self, name: str) -> str:
         """What is chosen for one of `choices.CHOICES`."""
         return chosen(self.values, name)
