@@ -1,7 +1,7 @@
 """What stands around a local system by profile, and the folder that a system with emulators empties."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -19,6 +19,10 @@ from pinjam.local.surroundings import Parts, Surroundings
 from pinjam.runtime.settings import SettingsError
 
 EMULATORS = {"PINJAM_PROFILE": "emulators"}
+
+
+def around(folder: Path, parts: Parts, tell: Callable[[str], None]) -> Surroundings:
+    return Surroundings(parts, folder=folder, tools=folder / "tools", project="pinjam-test", tell=tell)
 
 
 def test_the_local_profile_has_parts_of_its_own_only() -> None:
@@ -50,8 +54,8 @@ def test_redis_is_taken_where_it_is_there_unless_somebody_chooses_otherwise(
 
 def test_all_that_is_missing_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    surroundings = Surroundings(Parts(store="firestore", cache="redis"), folder=tmp_path, tell=pytest.fail)
-    with pytest.raises(MissingProgram, match=r"(?s)java is not.*\n.*redis-server is not"):
+    surroundings = around(tmp_path, Parts(store="firestore", accounts="emulator", cache="redis"), pytest.fail)
+    with pytest.raises(MissingProgram, match=r"(?s)java is not.*\n.*node is not.*\n.*redis-server is not"):
         surroundings.launch()
     assert surroundings.environment == {}
     surroundings.wait_until_ready()
@@ -60,7 +64,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path, monkeypatch: pytes
 
 def test_each_server_is_told_of_once_it_answers_and_ends_with_the_others(tmp_path: Path) -> None:
     told: list[str] = []
-    surroundings = Surroundings(Parts(cache="redis"), folder=tmp_path, tell=told.append)
+    surroundings = around(tmp_path, Parts(cache="redis"), told.append)
     given(surroundings.launch)
     try:
         surroundings.wait_until_ready()

@@ -180,6 +180,14 @@ def test_access_tokens_are_written_down_on_one_machine_only(tmp_path: Path) -> N
         _ = Settings({**given, "PINJAM_FCM_TOKEN": ""}).fcm
 
 
+def test_nobody_signs_custom_tokens_for_the_emulator_of_accounts() -> None:
+    given = {**COMPLETE, "PINJAM_IDENTITY_ADMIN_TOKEN": "owner", "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099"}
+    for profile, iam_url in (("emulators", None), ("local", "https://iam.example")):
+        assert Settings({**given, "PINJAM_PROFILE": profile}).identity.iam_url == iam_url
+    beside_a_server = {**given, "PINJAM_PROFILE": "emulators", "FIREBASE_AUTH_EMULATOR_HOST": ""}
+    assert Settings(beside_a_server).identity.iam_url == "https://iam.example"
+
+
 def test_an_sms_provider_needs_nothing_of_the_other_one() -> None:
     assert isinstance(without(*(name for name in COMPLETE if name.startswith("PINJAM_TWILIO"))).sms, Zenziva)
     unset = (name for name in COMPLETE if name.startswith("PINJAM_ZENZIVA"))
@@ -315,7 +323,8 @@ def test_a_profile_of_one_machine_has_its_own_choices(tmp_path: Path, profile: s
 
 def test_the_database_and_the_buckets_are_read_whole() -> None:
     settings = without()
-    assert settings.database == Database(url="postgresql://db", pool_size=3, iam=True)
+    assert settings.database == Database(url="postgresql://db", pool_size=3, iam=True, application_name="pinjam")
+    assert without(K_SERVICE="pay").database.application_name == "pay"
     assert settings.firestore == Firestore(
         project="pinjam-test", database="(default)", url="https://firestore.googleapis.com"
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pinjam.local.emulators.auth import OWNER, AuthEmulator
 from pinjam.local.emulators.firestore import FirestoreEmulator
 from pinjam.local.emulators.process import MissingProgram, ServerProcess
 from pinjam.local.emulators.redis import RedisServer
@@ -25,6 +26,7 @@ class Parts:
     """What stands behind each port; by default all of it is the local profile's own."""
 
     store: Literal["postgres", "firestore"] = "postgres"
+    accounts: Literal["server", "emulator"] = "server"
     cache: Literal["memory", "redis"] = "memory"
 
     @classmethod
@@ -38,6 +40,7 @@ class Parts:
             return cls()
         return cls(
             store="firestore" if chosen(environment, "PINJAM_STORE") == "firestore" else "postgres",
+            accounts="emulator",
             cache=_cache(environment),
         )
 
@@ -67,12 +70,15 @@ class _Server:
 class Surroundings:
     """The child processes of a system's parts. `tell` hears of each when it answers.
 
-    `folder` takes their logs and whatever they write. Nothing of theirs outlives them.
+    `folder` takes their logs and whatever they write; nothing of theirs outlives them. `tools` is where firebase-tools
+    are locked, and installed at the first start.
     """
 
-    def __init__(self, parts: Parts, *, folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, parts: Parts, *, folder: Path, tools: Path, project: str, tell: Callable[[str], None]) -> None:
         self._parts = parts
         self._folder = folder
+        self._tools = tools
+        self._project = project
         self._tell = tell
         self._servers: Sequence[_Server] = ()
         self._launched_at = 0.0
@@ -121,6 +127,8 @@ class Surroundings:
         wanted: list[Callable[[], _Server]] = []
         if self._parts.store == "firestore":
             wanted.append(self._firestore)
+        if self._parts.accounts == "emulator":
+            wanted.append(self._auth)
         if self._parts.cache == "redis":
             wanted.append(self._redis)
         return wanted
@@ -128,6 +136,16 @@ class Surroundings:
     def _firestore(self) -> _Server:
         emulator = FirestoreEmulator(self._folder)
         variables = {"PINJAM_STORE": "firestore", "FIRESTORE_EMULATOR_HOST": emulator.host}
+        return _Server(emulator, emulator.host, variables)
+
+    def _auth(self) -> _Server:
+        emulator = AuthEmulator(self._folder, tools=self._tools, project=self._project, tell=self._tell)
+        variables = {
+            "FIREBASE_AUTH_EMULATOR_HOST": emulator.host,
+            "PINJAM_IDENTITY_URL": emulator.identity_url,
+            "PINJAM_TOKEN_URL": emulator.token_url,
+            "PINJAM_IDENTITY_ADMIN_TOKEN": OWNER,
+        }
         return _Server(emulator, emulator.host, variables)
 
     def _redis(self) -> _Server:

@@ -13,12 +13,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from argon2 import PasswordHasher
 from psycopg_pool import ConnectionPool
 
-from pinjam.adapters.firebase_auth import SigningKeys
+from pinjam.adapters.firebase_auth import SigningKeys, issuer_of
 from pinjam.adapters.key_file import KeyFile
 from pinjam.domain.task import RATES
 from pinjam.local.broker import Broker
 from pinjam.local.database import DatabaseError, EmbeddedDatabase
 from pinjam.local.dispatch import PushSettings
+from pinjam.local.emulators.forgeable_tokens import BelievesForgeableTokens, ForgeableJwtCheck
 from pinjam.local.emulators.process import MissingProgram, ServerFailed
 from pinjam.local.environment import (
     LOCATION,
@@ -32,7 +33,7 @@ from pinjam.local.environment import (
 from pinjam.local.functions import EVENT_FUNCTIONS, load_functions
 from pinjam.local.gateway import create_gateway, mount
 from pinjam.local.gateway_jwt import JwtCheck
-from pinjam.local.identity import JWKS_PATH, create_identity
+from pinjam.local.identity import create_identity
 from pinjam.local.reference import create_reference
 from pinjam.local.sandbox.clock import ClockFile
 from pinjam.local.sandbox.holders import BorrowersAsHolders
@@ -110,7 +111,13 @@ class LocalSystem:
         self._state = state.absolute()
         self._port = port
         self._parts = parts or Parts()
-        self._surroundings = Surroundings(self._parts, folder=self._state / "emulators", tell=tell)
+        self._surroundings = Surroundings(
+            self._parts,
+            folder=self._state / "emulators",
+            tools=repository / "tools" / "firebase",
+            project=PROJECT,
+            tell=tell,
+        )
         self._repository = repository
         self._overrides = overrides or {}
         self._push = push
@@ -166,7 +173,7 @@ class LocalSystem:
         database_url, functions = self._prepare()
         pool = ConnectionPool(database_url, min_size=1, max_size=_CONNECTIONS, open=True)
         self._running.enter_context(pool)
-        identity_url = self._start_identity(pool)
+        accounts = {} if self._parts.accounts == "emulator" else self._start_identity(pool)
         events = self._bind_events(functions)
         scheduling = self._bind_tasks(pool)
         self._start_sandbox(pool, sweep_url=f"{events.url}/{SWEEP}")
@@ -182,14 +189,14 @@ class LocalSystem:
                 functions_url=events.url,
                 sandbox=self.sandbox,
             ),
-            **own_identity(identity_url, self._secrets),
+            **accounts,
             "PINJAM_PUBSUB_URL": publishing.url,
             **self._surroundings.environment,
             "PINJAM_PROFILE": self._parts.profile,
             **self._overrides,
         }
         self._install_app()
-        front.app = self._make_gateway(document, reference, functions, identity_url)
+        front.app = self._make_gateway(document, reference, functions)
         self._open(gateway, events, publishing, scheduling)
 
     def _take_folder(self) -> None:
@@ -222,7 +229,7 @@ class LocalSystem:
             functions = load_functions(self._repository / "functions")
             return url.result(), functions
 
-    def _start_identity(self, pool: ConnectionPool) -> str:
+    def _start_identity(self, pool: ConnectionPool) -> Mapping[str, str]:
         app = create_identity(
             pool,
             key_file=self._state / "identity-key.pem",
@@ -231,7 +238,7 @@ class LocalSystem:
             admin_token=self._secrets["identity_admin_token"],
             hasher=self._hasher,
         )
-        return self._running.enter_context(WsgiServer(app)).url
+        return own_identity(self._running.enter_context(WsgiServer(app)).url, self._secrets)
 
     def _bind_events(self, functions: Mapping[str, WSGIApplication]) -> WsgiServer:
         """The functions that are called over HTTP, not yet answering.
@@ -286,6 +293,8 @@ class LocalSystem:
     def _install_app(self) -> None:
         self.app = App(Settings.read(self.environment))
         self._running.callback(self.app.close)
+        if self.app.settings.auth_emulator:
+            self.app.token_verifier = BelievesForgeableTokens(project=PROJECT)
         install(self.app)
         self._running.callback(install, None)
 
@@ -294,13 +303,12 @@ class LocalSystem:
         document: Mapping[str, object],
         reference: Mapping[str, object],
         functions: Mapping[str, WSGIApplication],
-        identity_url: str,
     ) -> WSGIApplication:
-        check = JwtCheck(
-            issuer=f"https://securetoken.google.com/{PROJECT}",
-            audience=PROJECT,
-            keys=SigningKeys(identity_url + JWKS_PATH),
-        )
+        settings, issuer = self.app.settings, issuer_of(PROJECT)
+        if settings.auth_emulator:
+            check: JwtCheck = ForgeableJwtCheck(issuer=issuer, audience=PROJECT)
+        else:
+            check = JwtCheck(issuer=issuer, audience=PROJECT, keys=SigningKeys(settings.jwks_url))
         pages = create_reference(reference, server=self.url)
         extra = {
             "/sandbox": self.sandbox.sandbox.controls(),

@@ -103,7 +103,12 @@ class Adapters:
         from pinjam.adapters.postgres import PostgresStore
 
         database = self.settings.database
-        return PostgresStore(database.url, pool_size=database.pool_size)
+        return PostgresStore(
+            database.url,
+            pool_size=database.pool_size,
+            password=self.google_tokens if database.iam else None,
+            application_name=database.application_name,
+        )
 
     @cached_property
     def vault(self) -> "Vault":

@@ -25,12 +25,13 @@ def state_folder(environment: Mapping[str, str]) -> Path:
 class Identity:
     """Where accounts live and ID tokens come from; `signer` is the service account that signs custom tokens.
 
-    `admin_token` is an OAuth access token; None where Google's credentials give one.
+    `iam_url` is None at Firebase's emulator, for which nobody signs. `admin_token` is an OAuth access token; None where
+    Google's credentials give one.
     """
 
     url: str
     token_url: str
-    iam_url: str
+    iam_url: str | None
     signer: str
     api_key: str
     admin_token: str | None
@@ -119,6 +120,11 @@ class Settings(ProviderSettings, StorageSettings):
         return self._bytes("PINJAM_LINKS_KEY")
 
     @property
+    def auth_emulator(self) -> bool:
+        """Whether accounts are in Firebase's emulator, which signs nothing; never in the gcp profile."""
+        return self.profile == "emulators" and bool(self.values.get("FIREBASE_AUTH_EMULATOR_HOST"))
+
+    @property
     def jwks_url(self) -> str:
         """Where the keys are that ID tokens are signed with."""
         return self._text("PINJAM_JWKS_URL")
@@ -129,7 +135,7 @@ class Settings(ProviderSettings, StorageSettings):
         return Identity(
             url=self._text("PINJAM_IDENTITY_URL"),
             token_url=self._text("PINJAM_TOKEN_URL"),
-            iam_url=self._text("PINJAM_IAM_URL"),
+            iam_url=None if self.auth_emulator else self._text("PINJAM_IAM_URL"),
             signer=self._text("PINJAM_SIGNING_ACCOUNT"),
             api_key=self._text("PINJAM_IDENTITY_API_KEY"),
             admin_token=self._written_token("PINJAM_IDENTITY_ADMIN_TOKEN"),

@@ -13,11 +13,15 @@ _KMS_KEY = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys
 
 @dataclass(frozen=True)
 class Database:
-    """PostgreSQL. `pool_size` is the most connections of one instance; with `iam` the password is an access token."""
+    """PostgreSQL. `pool_size` is the most connections of one instance; with `iam` the password is an access token.
+
+    `application_name` is the function's, which its server shows of each connection.
+    """
 
     url: str
     pool_size: int
     iam: bool
+    application_name: str
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class StorageSettings(Variables):
             url=self.database_url,
             pool_size=self._number("PINJAM_DATABASE_POOL", "4"),
             iam=self._choice("PINJAM_DATABASE_AUTH") == "iam",
+            application_name=self.values.get("K_SERVICE") or "pinjam",  # Cloud Run's variable
         )
 
     @cached_property
