@@ -3,11 +3,15 @@
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.doubles import MemoryKeys
+from tests.kms_server import KEY, KmsServer
 
+from pinjam.adapters.cloud_kms import CloudKms
 from pinjam.adapters.key_file import KeyFile
 from pinjam.services.ports import Unavailable
 from pinjam.services.sealing import KeyWrapper
@@ -54,6 +58,15 @@ class TestMemoryKeys(KeyWrapperContract):
     @pytest.fixture
     def keys(self) -> MemoryKeys:
         return MemoryKeys()
+
+
+class TestCloudKms(KeyWrapperContract):
+    """Against a strict server of KMS's wire format: no emulator does real cryptography."""
+
+    @pytest.fixture
+    def keys(self) -> Iterator[CloudKms]:
+        with KmsServer() as server, closing(CloudKms(key=KEY, url=server.url, token=lambda: server.token or "")) as kms:
+            yield kms
 
 
 class TestKeyFile(KeyWrapperContract):
