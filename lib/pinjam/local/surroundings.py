@@ -7,7 +7,7 @@ wire protocols instead, as far as somebody chose them. Sandbox providers and tas
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,7 +81,7 @@ class Surroundings:
         self._project = project
         self._tell = tell
         self._servers: Sequence[_Server] = ()
-        self._launched_at = 0.0
+        self._ready: Sequence[Future[None]] = ()
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -98,17 +98,19 @@ class Surroundings:
                 missing.append(str(lack))
         if missing:
             raise MissingProgram("\n".join(missing))
-        self._launched_at = time.monotonic()
         self._servers = servers
+        launched_at = time.monotonic()
         for server in servers:
             server.process.launch()
+        if servers:
+            waiting = ThreadPoolExecutor(len(servers), thread_name_prefix="emulators")
+            self._ready = [waiting.submit(self._wait_for, server, launched_at) for server in servers]
+            waiting.shutdown(wait=False)
 
     def wait_until_ready(self) -> None:
         """Wait until each answers. ServerFailed if one does not."""
-        if self._servers:
-            with ThreadPoolExecutor(len(self._servers)) as pool:
-                for _ in pool.map(self._wait_for, self._servers):
-                    pass
+        for server in self._ready:
+            server.result()
 
     def stop(self) -> None:
         """End all of them, at once; harmless when none runs."""
@@ -117,10 +119,11 @@ class Surroundings:
             with ThreadPoolExecutor(len(servers)) as pool:
                 for _ in pool.map(lambda server: server.process.stop(), servers):
                     pass
+        wait(self._ready)
 
-    def _wait_for(self, server: _Server) -> None:
+    def _wait_for(self, server: _Server, launched_at: float) -> None:
         server.process.wait_until_ready()
-        seconds = time.monotonic() - self._launched_at
+        seconds = time.monotonic() - launched_at
         self._tell(f"  {server.process.name:<28} {server.place:<26} {seconds:4.1f} s")
 
     def _wanted(self) -> Sequence[Callable[[], _Server]]:

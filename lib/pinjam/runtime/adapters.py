@@ -100,6 +100,9 @@ class Adapters:
     @cached_property
     def store(self) -> "Store":
         """Records."""
+        return self._firestore() if self.settings.store == "firestore" else self._postgres()
+
+    def _postgres(self) -> "Store":
         from pinjam.adapters.postgres import PostgresStore
 
         database = self.settings.database
@@ -108,6 +111,17 @@ class Adapters:
             pool_size=database.pool_size,
             password=self.google_tokens if database.iam else None,
             application_name=database.application_name,
+        )
+
+    def _firestore(self) -> "Store":
+        from pinjam.adapters.firestore import FirestoreStore
+
+        firestore = self.settings.firestore
+        return FirestoreStore(
+            project=firestore.project,
+            database=firestore.database,
+            url=firestore.url,
+            token=self._token,
         )
 
     @cached_property
