@@ -10,6 +10,10 @@ import pytest
 from tests.runtime.test_settings import COMPLETE
 from tests.world import make_world
 
+from pinjam.adapters.cloud_kms import CloudKms
+from pinjam.adapters.firestore import FirestoreStore
+from pinjam.adapters.postgres import PostgresStore
+from pinjam.adapters.pubsub import PubSubPublisher
 from pinjam.adapters.twilio import TwilioMessenger
 from pinjam.adapters.zenziva import ZenzivaMessenger
 from pinjam.runtime import composition
@@ -141,6 +145,26 @@ def test_every_port_can_be_made_from_settings_alone(tmp_path: Path) -> None:
 def test_sms_goes_to_the_provider_that_is_named(provider: str, messenger: type[Messenger]) -> None:
     app = App(Settings.read({**COMPLETE, "PINJAM_SMS_PROVIDER": provider}))
     assert isinstance(app.messengers["sms"], messenger)
+
+
+@pytest.mark.parametrize(
+    ("changes", "port", "adapter"),
+    [
+        ({"PINJAM_STORE": "postgres"}, "store", PostgresStore),
+        ({"PINJAM_STORE": "firestore", "PINJAM_DATABASE_AUTH": "password"}, "store", FirestoreStore),
+        ({}, "key_wrapper", CloudKms),
+        ({}, "publisher", PubSubPublisher),
+    ],
+)
+def test_a_choice_has_its_adapter(changes: dict[str, str], port: str, adapter: type) -> None:
+    assert isinstance(getattr(App(Settings.read({**COMPLETE, **changes})), port), adapter)
+
+
+def test_all_services_of_google_share_one_access_token() -> None:
+    app = App(Settings.read({**COMPLETE, "PINJAM_STORE": "firestore", "PINJAM_DATABASE_AUTH": "password"}))
+    assert app._token is app.google_tokens
+    assert app._token_or(None) is app.google_tokens
+    assert make_world().app._token is None
 
 
 def test_a_missing_setting_shows_when_its_port_is_first_used(tmp_path: Path) -> None:

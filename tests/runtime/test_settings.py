@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pinjam.runtime.secrets import Secrets
 from pinjam.runtime.settings import Settings, SettingsError, Twilio, Zenziva, state_folder
 from pinjam.runtime.storage_settings import S3, CloudStorage, Database, Firestore
 
@@ -359,6 +360,26 @@ def test_an_emulator_is_where_its_variable_says(tmp_path: Path, host: str, url: 
 def test_a_key_of_cloud_kms_has_its_whole_name(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^PINJAM_KMS_KEY is .* must be projects/\.\.\./locations/"):
         _ = without(PINJAM_KMS_KEY=value).kms_key
+
+
+def test_a_value_may_name_a_secret_that_is_read_once_when_it_is_asked_for() -> None:
+    kept = {"key": "server-key", "port": "465", "hash": base64.b64encode(bytes(32)).decode()}
+    asked: list[str] = []
+
+    def fetch(name: str) -> str:
+        asked.append(name)
+        return kept[name]
+
+    settings = without(
+        PINJAM_MIDTRANS_SERVER_KEY="secret:key", PINJAM_SMTP_PORT="secret:port", PINJAM_HASH_KEY="secret:hash"
+    )
+    settings.__dict__["_secrets"] = Secrets(fetch)
+    assert settings.project == "pinjam-test"
+    assert asked == []
+    for _ in range(2):
+        assert settings.midtrans.server_key == "server-key"
+        assert (settings.smtp.port, settings.hash_key) == (465, bytes(32))
+    assert asked == ["key", "port", "hash"]
 
 
 def test_settings_do_not_follow_the_environment() -> None:

@@ -134,6 +134,10 @@ class Adapters:
     @cached_property
     def key_wrapper(self) -> "KeyWrapper":
         """Keys that wrap the borrowers' keys."""
+        if self.settings.keys == "kms":
+            from pinjam.adapters.cloud_kms import CloudKms
+
+            return CloudKms(key=self.settings.kms_key, token=self._token)
         from pinjam.adapters.key_file import KeyFile
 
         return KeyFile(self.settings.key_file)

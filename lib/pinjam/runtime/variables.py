@@ -4,8 +4,10 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from pinjam.runtime.choices import Profile, SettingsError, chosen, profile_of
+from pinjam.runtime.secrets import PREFIX, Secrets
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,15 @@ class Variables:
         if not value:
             hint = "" if self.profile == "gcp" else " (is the local system running? `make run` starts it)"
             raise SettingsError(f"{name} is not set{hint}")
-        return value
+        return self._secrets.resolve(name, value) if value.startswith(PREFIX) else value
+
+    @cached_property
+    def _secrets(self) -> Secrets:
+        """Secret Manager, for values that only name a secret; made when the first of them is read."""
+        from pinjam.adapters.google_tokens import GoogleTokens
+        from pinjam.adapters.secret_manager import SecretManager
+
+        return Secrets(SecretManager(token=GoogleTokens()).get)
 
     def _text_or(self, name: str, default: str) -> str:
         """The text, or the default where it is not set; the gcp profile has no defaults."""
