@@ -256,7 +256,10 @@ class _FirestoreTransaction(_FirestoreReader):
         unseen = writes.unseen(self._changes, self._seen)
         if unseen:
             self._seen |= self._stored(unseen)
-        planned = writes.commit(self._wire.documents, self._changes, self._seen)
+        try:
+            planned = writes.commit(self._wire.documents, self._changes, self._seen)
+        except Conflict as conflict:
+            raise self._perhaps_raced(conflict) from conflict
         if not planned.writes and self.id is None:
             return
         try:
@@ -276,6 +279,9 @@ class _FirestoreTransaction(_FirestoreReader):
         conflict = next((conflict for name, conflict in planned.created.items() if name in there), None)
         if conflict is None:
             return Aborted("what was in the way is gone")
+        return self._perhaps_raced(conflict)
+
+    def _perhaps_raced(self, conflict: Conflict) -> Exception:
         return conflict if self.id is None else _Raced(conflict)
 
     def _lookup_error(self, planned: writes.Commit) -> Exception:

@@ -42,13 +42,12 @@ class Commit:
 
 
 def unseen(changes: Iterable[Change], seen: Mapping[Key, Record | None]) -> list[Key]:
-    """What must be read before the commit, so that the unique values of what goes are known."""
-    made: set[Key] = set()
+    """What must be read before the commit: whose unique values go, and what several changes are about."""
+    first: dict[Key, Change] = {}
     found: dict[Key, None] = {}
     for change in changes:
-        if change.new:
-            made.add(change.key)
-        elif change.key not in made and change.key not in seen and KINDS[change.kind].unique:
+        is_again = first.setdefault(change.key, change) is not change
+        if change.key not in seen and not first[change.key].new and (is_again or KINDS[change.kind].unique):
             found[change.key] = None
     return list(found)
 
@@ -58,8 +57,9 @@ def commit(root: str, changes: Iterable[Change], seen: Mapping[Key, Record | Non
 
     Conflict or LookupError where that is known already.
     """
-    plan = _Plan(root, seen)
-    for change in changes:
+    ordered = list(changes)
+    plan = _Plan(root, {change.key: seen[change.key] for change in ordered if change.key in seen})
+    for change in ordered:
         plan.add(change)
     return plan.commit()
 
@@ -70,14 +70,14 @@ class _Plan:
         self._seen = seen
         self._first: dict[Key, Change] = {}
         self._now: dict[Key, Record | None] = {}
-        self._held_before: dict[str, Key] = {}
-        self._holders: dict[str, tuple[Key | None, Conflict]] = {}
+        self._held_before = {claim: key for key, record in seen.items() for claim in _claims(record)}
+        self._holders: dict[str, Key | None] = dict(self._held_before)
         self._made: dict[str, Conflict] = {}
 
     def add(self, change: Change) -> None:
         """One more change. Conflict or LookupError as for `commit`."""
         key, is_known = change.key, change.key in self._now or change.key in self._seen
-        before = self._now.get(key, self._seen.get(key)) if is_known else None
+        before = self._now[key] if key in self._now else self._seen.get(key)
         if change.new and before is not None:
             raise Conflict(change.kind, ("id",))
         if not change.new and change.record is not None and is_known and before is None:
@@ -85,15 +85,13 @@ class _Plan:
         self._first.setdefault(key, change)
         if change.new:
             self._made.setdefault(self._name(key), Conflict(change.kind, ("id",)))
-        for claim, names in (claims(before) if before is not None else {}).items():
-            if key not in self._now:
-                self._held_before[claim] = key
-            self._holders[claim] = None, Conflict(change.kind, names)
-        for claim, names in (claims(change.record) if change.record is not None else {}).items():
+        for claim in _claims(before):
+            self._holders[claim] = None
+        for claim, names in _claims(change.record).items():
             conflict = Conflict(change.kind, names)
-            if self._holders.get(claim, (None, conflict))[0] not in {None, key}:
+            if self._holders.get(claim) is not None:
                 raise conflict
-            self._holders[claim] = key, conflict
+            self._holders[claim] = key
             self._made.setdefault(f"{self._root}/{claim}", conflict)
         self._now[key] = change.record
 
@@ -102,16 +100,17 @@ class _Plan:
         planned = Commit()
         for key, record in self._now.items():
             self._write(planned, key, record)
-        for claim, (holder, _) in self._holders.items():
+        for claim, holder in self._holders.items():
             self._claim(planned, f"{self._root}/{claim}", self._held_before.get(claim), holder)
         planned.created = {name: conflict for name, conflict in self._made.items() if name in planned.created}
         return planned
 
     def _write(self, planned: Commit, key: Key, record: Record | None) -> None:
         name, first = self._name(key), self._first[key]
+        if record is None and first.new and first.record is not None:
+            self._show_free(planned, name, fields(first.record))
         if record is None:
-            if not first.new:
-                planned.writes.append({"delete": name})
+            planned.writes.append({"delete": name})
             return
         write: dict[str, object] = {"update": {"name": name, "fields": fields(record)}}
         if self._seen.get(key) is not None:
@@ -125,18 +124,28 @@ class _Plan:
         planned.writes.append(write)
 
     def _claim(self, planned: Commit, name: str, before: Key | None, after: Key | None) -> None:
-        if before == after:
-            return
+        if before is None and after is None:
+            self._show_free(planned, name, {})
         if after is None:
             planned.writes.append({"delete": name})
+        if before == after or after is None:
             return
         write = {"update": {"name": name, "fields": claim_fields(path(*after))}}
         planned.writes.append({**write, "currentDocument": {"exists": before is not None}})
         if before is None:
             planned.created[name] = self._made[name]
 
+    def _show_free(self, planned: Commit, name: str, content: dict[str, object]) -> None:
+        """What is made and removed in one transaction must have been free all the same."""
+        planned.writes.append({"update": {"name": name, "fields": content}, "currentDocument": {"exists": False}})
+        planned.created[name] = self._made[name]
+
     def _name(self, key: Key) -> str:
         return f"{self._root}/{path(*key)}"
+
+
+def _claims(record: Record | None) -> dict[str, tuple[str, ...]]:
+    return {} if record is None else claims(record)
 
 
 def _none(key: Key) -> LookupError:
