@@ -237,7 +237,7 @@ def test_a_server_that_does_not_answer_is_unavailable(setting: Setting) -> None:
 
 
 def test_a_queue_that_does_not_exist_is_unavailable_and_named(setting: Setting) -> None:
-    with pytest.raises(Unavailable, match="letters: HTTP 404"):
+    with pytest.raises(Unavailable, match="letters: NOT_FOUND"):
         setting.tasks.schedule(setting.task(queue="letters"))
 
 
@@ -245,6 +245,7 @@ def test_a_queue_that_does_not_exist_is_unavailable_and_named(setting: Setting) 
     ("change", "named"),
     [
         ({"scheduleTime": "tomorrow"}, "task.scheduleTime"),
+        ({"dispatchDeadline": "1801s"}, "task.dispatchDeadline"),
         ({"name": "elsewhere"}, "task.name"),
         ({"name": f"{PARENT}/queues/email/tasks/other"}, "queue's name"),
         ({"note": "unknown"}, "task.note"),

@@ -1,23 +1,31 @@
 """Work for later, in Google Cloud Tasks over its REST API; the local system speaks the same."""
 
+import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 
 from pinjam.adapters.event_messages import CLOUD_EVENT_TYPE, event_message, instant
+from pinjam.adapters.google_errors import google_error
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.task import Task
 from pinjam.services.ports import Unavailable
 
 SERVICE = "tasks"
 
+ANSWER_WITHIN_S = 300
+"""After so long Cloud Tasks takes a try for failed and makes the next: functions have to be stopped before that.
+
+Cloud Tasks allows 15 seconds to 30 minutes.
+"""
+
 
 class CloudTasks:
     """`ports.Tasks` at `url` (without `/v2`), in the queues of one project and location.
 
     A task calls `<functions_url>/<function>` with its event, in the shape in which Pub/Sub would bring it, and
-    with an OIDC token of `account`. `token` gives an OAuth access token where one is needed.
+    with an OIDC token of `account`. `token` gives an OAuth access token where one is needed. The service takes no
+    task that is due in more than 30 days or has more than 100 KB, and knows the id of one that is done for hours.
     """
 
     def __init__(
@@ -42,9 +50,12 @@ class CloudTasks:
         for task in tasks:
             queue = f"{self._parent}/queues/{task.queue}"
             reply = self._http.send("POST", f"{self._url}/v2/{queue}/tasks", json={"task": self._body(task, queue)})
-            # A conflict says that the task is there, or was done a while ago.
-            if not reply.accepted and reply.status != HTTPStatus.CONFLICT:
-                raise Unavailable(SERVICE, f"{task.queue}: HTTP {reply.status}")
+            if reply.accepted:
+                continue
+            error = google_error(reply)
+            # The task is there, or was done a while ago.
+            if error.status != "ALREADY_EXISTS":
+                raise Unavailable(SERVICE, f"{task.queue}: {error}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -53,10 +64,12 @@ class CloudTasks:
     def _body(self, task: Task, queue: str) -> Mapping[str, object]:
         address = f"{self._functions_url}/{task.function}"
         message = {**event_message(task.event), "messageId": task.id, "publishTime": instant(task.due_at)}
-        content = json.dumps({"message": message, "subscription": f"{queue}/tasks/{task.id}"})
+        name = f"{queue}/tasks/{_spread(task.id)}"
+        content = json.dumps({"message": message, "subscription": name})
         return {
-            "name": f"{queue}/tasks/{task.id}",
+            "name": name,
             "scheduleTime": instant(task.due_at),
+            "dispatchDeadline": f"{ANSWER_WITHIN_S}s",
             "httpRequest": {
                 "url": address,
                 "httpMethod": "POST",
@@ -72,3 +85,8 @@ class CloudTasks:
                 "oidcToken": {"serviceAccountEmail": self._account, "audience": address},
             },
         }
+
+
+def _spread(task_id: str) -> str:
+    """The id behind a hash of it: ids that begin with a time, as ours do, make a queue of Cloud Tasks slow."""
+    return f"{hashlib.sha256(task_id.encode()).hexdigest()[:8]}-{task_id}"

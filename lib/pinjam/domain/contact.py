@@ -33,8 +33,11 @@ WINDOWS: Mapping[str, Window] = {
 }
 """By the kind of notification. What tells of a fact (a decision, a receipt) is not here: it goes out at any hour."""
 
-HORIZON_DAYS = 60
-"""How far ahead a window is looked for; so many days without a working day do not happen."""
+HORIZON_DAYS = 28
+"""How far ahead a window is looked for; so many days without a working day do not happen.
+
+Cloud Tasks keeps no message for more than 30 days.
+"""
 
 _SUNDAY = 6
 _WIB, _WITA, _WIT = JAKARTA, ZoneInfo("Asia/Makassar"), ZoneInfo("Asia/Jayapura")

@@ -2,8 +2,8 @@
 
 Clients speak Google's REST API to it. Each task is an HTTP call, made once it is due by the business clock, at
 most so many a second and so many at a time for each queue, and repeated with growing pauses until it is
-answered with 2xx. Known difference: Cloud Tasks refuses a time more than 30 days ahead; here the business date may
-have been set back since the time was chosen.
+answered with 2xx. Known differences: Cloud Tasks refuses a time more than 30 days ahead; here the business date may
+have been set back since the time was chosen. The deadline of a try is our own, whatever the task says.
 """
 
 import binascii
@@ -28,9 +28,16 @@ from pinjam.local.dispatch import Dispatcher, PushSettings
 from pinjam.local.task_queue import KeptTask, NewTask, TaskQueue
 
 _ERROR_CHARACTERS = 300
+_SHORTEST_DEADLINE_S, _LONGEST_DEADLINE_S = 15, 1800
 _LONGEST_SLEEP_S = 1.0
 """The business clock may be moved by another process, which tells nobody."""
 _log = logging.getLogger(__name__)
+
+
+def _deadline(value: str) -> str:
+    if not _SHORTEST_DEADLINE_S <= float(value.removesuffix("s")) <= _LONGEST_DEADLINE_S:
+        raise ValueError("must be in [15s, 30m]")
+    return value
 
 
 def _base64(value: str) -> str:
@@ -61,6 +68,7 @@ class _Call(_Strict):
 class _Task(_Strict):
     name: Annotated[str, Field(pattern=r"^projects/[^/]+/locations/[^/]+/queues/[^/]+/tasks/[A-Za-z0-9_-]{1,500}$")]
     scheduleTime: AwareDatetime  # noqa: N815 - Google's name
+    dispatchDeadline: Annotated[str, Field(pattern=r"^\d+(\.\d{1,9})?s$"), AfterValidator(_deadline)]  # noqa: N815 - as above
     httpRequest: _Call  # noqa: N815 - Google's name
 
 
