@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 
 from pinjam.adapters.http_client import HttpClient, Reply
 from pinjam.services.ports import Unavailable
@@ -30,10 +30,6 @@ PAUSE_S = 10.0
 FAILURE_S = 1.0
 """So long a failure counts for all who ask, so that those who wait in a row do not each wait for a time-out."""
 
-_ASSERTION_LIFE_S = 3600
-_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
-
 
 class _Grant(BaseModel):
     access_token: Annotated[str, Field(min_length=1, pattern=r"^[\x21-\x7e]+$")]
@@ -43,22 +39,6 @@ class _Grant(BaseModel):
 
 class _Refusal(BaseModel):
     error: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")]
-
-
-class _ServiceAccount(BaseModel):
-    type: Literal["service_account"]
-    client_email: str
-    private_key: str
-    private_key_id: str
-    token_uri: str = _TOKEN_URI
-
-
-class _AuthorizedUser(BaseModel):
-    type: Literal["authorized_user"]
-    client_id: str
-    client_secret: str
-    refresh_token: str
-    token_uri: str = _TOKEN_URI
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,53 +119,32 @@ class GoogleTokens:
         return grant.access_token
 
     def _fetch(self) -> _Grant:
-        path = self._file()
-        credentials = None if path is None else _read(path)
+        ask = self._question()
         try:
-            reply = self._ask(credentials)
+            reply = ask()
         except Unavailable:
             # The metadata server resets a connection at times while an instance starts.
-            reply = self._ask(credentials)
+            reply = ask()
         if reply.accepted:
             return reply.read(_Grant)
         refusal = reply.read_if_shaped(_Refusal)
         raise Unavailable(SERVICE, f"answered {reply.status} {refusal.error if refusal else ''}".rstrip())
 
-    def _ask(self, credentials: _ServiceAccount | _AuthorizedUser | None) -> Reply:
-        if credentials is None:
+    def _question(self) -> Callable[[], Reply]:
+        path = self._file()
+        if path is None:
             host = self._environment.get("GCE_METADATA_HOST") or "metadata.google.internal"
-            return self._http.send(
-                "GET",
-                f"http://{host}/computeMetadata/v1/instance/service-accounts/default/token?scopes={self._scope}",
-                headers={"Metadata-Flavor": "Google"},
-            )
-        if isinstance(credentials, _AuthorizedUser):
-            form = {
-                "grant_type": "refresh_token",
-                "client_id": credentials.client_id,
-                "client_secret": credentials.client_secret,
-                "refresh_token": credentials.refresh_token,
-            }
-        else:
-            form = {"grant_type": _GRANT, "assertion": self._assertion(credentials)}
-        return self._http.send("POST", credentials.token_uri, form=form)
+            url = f"http://{host}/computeMetadata/v1/instance/service-accounts/default/token?scopes={self._scope}"
+            return lambda: self._http.send("GET", url, headers={"Metadata-Flavor": "Google"})
+        # Only where there is a file: in the cloud there is none.
+        from pinjam.adapters.google_credentials import NoCredentials, read
 
-    def _assertion(self, account: _ServiceAccount) -> str:
-        import jwt
-
-        now = int(self._now())
-        claims = {
-            "iss": account.client_email,
-            "scope": self._scope,
-            "aud": account.token_uri,
-            "iat": now,
-            "exp": now + _ASSERTION_LIFE_S,
-        }
         try:
-            return jwt.encode(claims, account.private_key, algorithm="RS256", headers={"kid": account.private_key_id})
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            # Without its text, which might show of the key.
-            raise Unavailable(SERVICE, f"the key of {account.client_email} is none: {type(error).__name__}") from None
+            credentials = read(path)
+            form = credentials.form(scope=self._scope, now=int(self._now()))
+        except NoCredentials as error:
+            raise Unavailable(SERVICE, str(error)) from None
+        return lambda: self._http.send("POST", credentials.token_uri, form=form)
 
     def _file(self) -> Path | None:
         """The credentials file; None where the metadata server is to be asked."""
@@ -196,17 +155,3 @@ class GoogleTokens:
         folder = self._environment.get("CLOUDSDK_CONFIG") or (home and f"{home}/.config/gcloud")
         login = Path(folder, "application_default_credentials.json") if folder else None
         return login if login is not None and login.is_file() else None
-
-
-def _read(path: Path) -> _ServiceAccount | _AuthorizedUser:
-    kinds: TypeAdapter[_ServiceAccount | _AuthorizedUser] = TypeAdapter(
-        Annotated[_ServiceAccount | _AuthorizedUser, Field(discriminator="type")]
-    )
-    try:
-        return kinds.validate_json(path.read_bytes())
-    except OSError as error:
-        raise Unavailable(SERVICE, f"{path}: {type(error).__name__}") from error
-    except ValidationError as error:
-        # Only where, never what: the file is a secret.
-        where = sorted({".".join(map(str, one["loc"])) or "type" for one in error.errors()})
-        raise Unavailable(SERVICE, f"{path} is no service account's key or user's login: {', '.join(where)}") from None
