@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from tests.identity_services import IdentityService, emulated_service, local_service
 
 from pinjam.adapters.firestore import FirestoreStore
 from pinjam.adapters.memory import MemoryStore
@@ -36,6 +37,7 @@ from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.session import Session
 from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
 from pinjam.domain.user import BankAccount, Consent, Kyc, KycCheck, Sealed, User, UserStatus
+from pinjam.local.emulators.auth import AuthEmulator
 from pinjam.services.store import Record, Store, Transaction
 
 AT = datetime(2026, 1, 31, 17, 30, 15, 123456, tzinfo=UTC)
@@ -507,3 +509,15 @@ def insert(store: Store) -> Callable[..., None]:
         store.transact(work)
 
     return all_at_once
+
+
+@pytest.fixture(scope="module")
+def local_identity(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityService]:
+    with local_service(database_url, tmp_path_factory.mktemp("identity")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def official_emulator(auth_emulator: AuthEmulator) -> Iterator[IdentityService]:
+    with emulated_service(auth_emulator) as service:
+        yield service

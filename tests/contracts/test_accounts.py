@@ -3,21 +3,16 @@
 import socket
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import jwt
-import psycopg
 import pytest
-from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric import rsa
-from psycopg_pool import ConnectionPool
+from tests.identity_services import PROJECT, IdentityService
 
 from pinjam.adapters.firebase_auth import FirebaseAccounts, FirebaseTokenVerifier
-from pinjam.local.emulators.auth import OWNER, AuthEmulator
-from pinjam.local.emulators.forgeable_tokens import BelievesForgeableTokens
-from pinjam.local.identity import JWKS_PATH, create_identity, service_account
+from pinjam.local.identity import service_account
 from pinjam.local.identity_accounts import MAX_FAILURES
 from pinjam.local.servers import WsgiServer
 from pinjam.services.ports import (
@@ -31,77 +26,23 @@ from pinjam.services.ports import (
     WrongCredentials,
 )
 
-PROJECT = "pinjam-test"
 PASSWORD = "correct horse battery"
 
 
-@dataclass
-class Service:
-    """An identity service, and the verifier that believes its tokens."""
-
-    accounts: FirebaseAccounts
-    verifier: TokenVerifier
-
-
-@pytest.fixture(scope="module")
-def local_identity(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS local_identity CASCADE")
-    with ConnectionPool(database_url, min_size=1, max_size=4, open=True) as pool:
-        app = create_identity(
-            pool,
-            key_file=tmp_path_factory.mktemp("identity") / "key.pem",
-            project=PROJECT,
-            api_key="a-key",
-            admin_token="an-admin",
-            hasher=PasswordHasher(time_cost=1, memory_cost=64, parallelism=1),
-        )
-        with WsgiServer(app) as server:
-            accounts = FirebaseAccounts(
-                project=PROJECT,
-                identity_url=server.url,
-                token_url=server.url,
-                iam_url=server.url,
-                signer=service_account(PROJECT),
-                api_key="a-key",
-                admin_token=lambda: "an-admin",
-            )
-            yield Service(accounts, FirebaseTokenVerifier(project=PROJECT, jwks_url=server.url + JWKS_PATH))
-            accounts.close()
-
-
-@pytest.fixture(scope="module")
-def official_emulator(auth_emulator: AuthEmulator) -> Iterator[Service]:
-    accounts = FirebaseAccounts(
-        project=PROJECT,
-        identity_url=auth_emulator.identity_url,
-        token_url=auth_emulator.token_url,
-        iam_url=None,
-        signer=service_account(PROJECT),
-        api_key="any",
-        admin_token=lambda: OWNER,
-    )
-    yield Service(accounts, BelievesForgeableTokens(project=PROJECT))
-    accounts.close()
-
-
-SERVICES = ["local_identity", "official_emulator"]
-
-
-@pytest.fixture(params=SERVICES)
-def service(request: pytest.FixtureRequest) -> Service:
+@pytest.fixture(params=["local_identity", "official_emulator"])
+def service(request: pytest.FixtureRequest) -> IdentityService:
     """Each service in turn; where the emulator is known to differ, a test names `local_identity` instead."""
-    made: Service = request.getfixturevalue(request.param)
+    made: IdentityService = request.getfixturevalue(request.param)
     return made
 
 
 @pytest.fixture
-def accounts(service: Service) -> Accounts:
+def accounts(service: IdentityService) -> Accounts:
     return service.accounts
 
 
 @pytest.fixture
-def verifier(service: Service) -> TokenVerifier:
+def verifier(service: IdentityService) -> TokenVerifier:
     return service.verifier
 
 
