@@ -1,5 +1,6 @@
 """Firebase's emulator of Auth: how its tools get onto a machine, and what is said where they cannot."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ PARALLEL = """
 import sys
 from pathlib import Path
 from pinjam.local.emulators.npm import install
+print("here", flush=True)
 install(Path(sys.argv[1]), tell=print)
 """
 
@@ -82,9 +84,15 @@ def test_tools_are_installed_once_for_each_state_of_the_lock(programs: Path, too
 
 
 def test_processes_that_start_at_once_install_once(programs: Path, tools: Path) -> None:
-    program(programs, "npm", NPM)
+    program(programs, "npm", f"{NPM}: < gate\n")
+    os.mkfifo(tools / "gate")
     command = [sys.executable, "-c", PARALLEL, str(tools)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]  # noqa: S603 - the code above
+    for one in running:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "here\n"
+    # The first npm is held up until all are there.
+    (tools / "gate").write_text("open")
     said = [one.communicate(timeout=60)[0] for one in running]
     assert [one.returncode for one in running] == [0, 0, 0]
     assert (tools / "calls").read_text() == "ci\n"
