@@ -20,9 +20,8 @@ def load_functions(folder: Path) -> Mapping[str, WSGIApplication]:
     loaded = {}
     for source in sorted(folder.glob("*/main.py")):
         name = source.parent.name
-        kind = "cloudevent" if name in EVENT_FUNCTIONS else "http"
         with _unchanged_process():
-            loaded[name] = functions_framework.create_app(name, str(source), kind)  # type: ignore[no-untyped-call]  # it has no types
+            loaded[name] = functions_framework.create_app(name, str(source), "http")  # type: ignore[no-untyped-call]  # it has no types
     return loaded
 
 

@@ -1,14 +1,20 @@
-"""The event edge: a CloudEvent from Pub/Sub becomes one of our events, and its consumer is called."""
+"""The event edge: what Pub/Sub or Cloud Tasks bring becomes one of our events, and its consumer is called.
+
+They come in one body: `{"message": {"data", "attributes", "messageId", "publishTime"}, "subscription"}`. An Eventarc
+trigger adds the headers of a CloudEvent, and so do our tasks; a push subscription of our own does not. Nothing that
+the effect depends on is in the headers, so all of them are read alike, and the framework converts nothing.
+"""
 
 import base64
-import json
 import logging
 import time
 from collections.abc import Callable
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, TypeAlias
 
 import functions_framework
-from cloudevents.http import CloudEvent
+from flask import Request
+from flask.typing import ResponseReturnValue
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pinjam.domain.trail import Event, Topic
@@ -19,18 +25,28 @@ from pinjam.services.store import Contention, StoreUnavailable
 
 log = logging.getLogger("pinjam.event")
 
+Reply: TypeAlias = tuple[str, int]
+"""A text for whoever reads the caller's log, and a status. All but 2xx has the event brought again."""
+
 
 class Malformed(Exception):
-    """A message that is none of our events: retried in vain, it ends among the dead letters for a person to see."""
+    """A message that is none of our events: brought again in vain, it ends among the dead letters for a person.
 
-    logged = True
+    The text says what is wrong with it, and quotes nothing; `message_id` is Pub/Sub's own, where it could be read.
+    """
+
+    def __init__(self, fault: str, message_id: str | None = None) -> None:
+        super().__init__(fault)
+        self.message_id = message_id
 
 
-class NotYet(Exception):
-    """The event could not have its effect now. Raised so that Pub/Sub brings it again; says only why."""
+class _Message(BaseModel):
+    data: str
+    message_id: str | None = Field(default=None, alias="messageId")
 
-    logged = True
-    """The framework logs what a function raises as an error with a trace, which an event that waits is not."""
+
+class _Envelope(BaseModel):
+    message: _Message
 
 
 class EventBody(BaseModel):
@@ -57,55 +73,73 @@ class EventBody(BaseModel):
         )
 
 
-def consumer(name: str, handle: Callable[[App, Event], None]) -> Callable[[CloudEvent], None]:
+def consumer(name: str, handle: Callable[[App, Event], None]) -> Callable[[Request], ResponseReturnValue]:
     """A function for functions-framework that has `handle` take in the events of its subscriptions.
 
-    It raises whenever the effect is not there, because an acknowledged event does not come again.
+    It answers 2xx only when the effect is there, because an acknowledged event does not come again: 503 when the
+    event could not have it now, 500 for what nobody foresaw, 400 for what is no event.
     """
 
-    def receive(envelope: CloudEvent) -> None:
+    def receive(request: Request) -> Reply:
         logs.configure()
-        event = read(envelope)
-        started = time.perf_counter()
-        token = logs.request_id.set(event.request_id)
-        outcome = "done"
+        if request.method != "POST":
+            return "Events are posted.", HTTPStatus.METHOD_NOT_ALLOWED
         try:
-            handle(current(), event)
-        except (Unavailable, Contention, StoreUnavailable) as fault:
-            outcome = "not-yet"
-            raise NotYet(str(fault)) from None
-        except Exception:
-            outcome = "failed"
-            log.exception("event-failed", extra={"function": name, "topic": event.topic, "event": event.id})
-            # The framework shows an exception's text to the caller; the log has it all.
-            raise NotYet("internal error") from None
+            event = read(request.get_data())
+        except Malformed as fault:
+            log.error("event-malformed", extra={"function": name, "event": fault.message_id, "fault": str(fault)})
+            return "Not an event of ours.", HTTPStatus.BAD_REQUEST
+        token = logs.request_id.set(event.request_id)
+        try:
+            return _hand_over(name, handle, event)
         finally:
-            log.info(
-                "event",
-                extra={
-                    "function": name,
-                    "topic": event.topic,
-                    "event": event.id,
-                    "subject": event.subject,
-                    "outcome": outcome,
-                    "duration_ms": round((time.perf_counter() - started) * 1000, 1),
-                },
-            )
             logs.request_id.reset(token)
 
     receive.__name__ = receive.__qualname__ = name
-    registered: Callable[[CloudEvent], None] = functions_framework.cloud_event(receive)
-    return registered
+    return functions_framework.http(receive)
 
 
-def read(envelope: CloudEvent) -> Event:
-    """The event in a Pub/Sub message. Malformed if it is none of ours."""
-    payload = envelope.data
+def _hand_over(name: str, handle: Callable[[App, Event], None], event: Event) -> Reply:
+    started = time.perf_counter()
+    outcome, reply = "done", ("OK", HTTPStatus.OK)
     try:
-        if isinstance(payload, bytes | str):
-            payload = json.loads(payload)
-        text = base64.b64decode(payload["message"]["data"], validate=True)
+        handle(current(), event)
+    except (Unavailable, Contention, StoreUnavailable) as fault:
+        outcome, reply = "not-yet", (str(fault), HTTPStatus.SERVICE_UNAVAILABLE)
+    except Exception:
+        # The edge: the log has it all, the caller only the status.
+        log.exception("event-failed", extra={"function": name, "topic": event.topic, "event": event.id})
+        outcome, reply = "failed", ("internal error", HTTPStatus.INTERNAL_SERVER_ERROR)
+    log.info(
+        "event",
+        extra={
+            "function": name,
+            "topic": event.topic,
+            "event": event.id,
+            "subject": event.subject,
+            "outcome": outcome,
+            "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+        },
+    )
+    return reply
+
+
+def read(content: bytes) -> Event:
+    """The event in the body of a push. Malformed if it is none of ours."""
+    try:
+        message = _Envelope.model_validate_json(content).message
+    except ValidationError as error:
+        raise Malformed(f"envelope: {_places(error)}") from None
+    try:
+        text = base64.b64decode(message.data, validate=True)
+    except ValueError:
+        raise Malformed("data: not base64", message.message_id) from None
+    try:
         return EventBody.model_validate_json(text).event()
-    except (KeyError, TypeError, ValueError, ValidationError):
-        log.error("event-malformed", extra={"event": str(envelope["id"])})
-        raise Malformed("not an event of ours") from None
+    except ValidationError as error:
+        raise Malformed(f"event: {_places(error)}", message.message_id) from None
+
+
+def _places(error: ValidationError) -> str:
+    places = error.errors(include_url=False, include_context=False, include_input=False)
+    return ", ".join(f"{'.'.join(map(str, one['loc']))} {one['type']}".strip() for one in places)

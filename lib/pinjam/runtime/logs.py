@@ -60,11 +60,6 @@ def _visible(value: object) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether nobody has logged this yet: an exception whose class says `logged` was, where it was raised."""
-    return not (record.exc_info and getattr(record.exc_info[1], "logged", False))
-
-
 def configure(stream: TextIO | None = None) -> None:
     """Send the logs of this process to a stream (standard error); does nothing when they go somewhere already."""
     root = logging.getLogger()
@@ -73,7 +68,6 @@ def configure(stream: TextIO | None = None) -> None:
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     handler.setFormatter(Terminal() if target.isatty() else JsonLines())
-    handler.addFilter(_is_news)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     for name in NOISY:
