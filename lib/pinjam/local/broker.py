@@ -19,10 +19,11 @@ import httpx
 from flask import Flask, Response, jsonify, request
 from psycopg_pool import ConnectionPool
 
+from pinjam.adapters.event_messages import CLOUD_EVENT_TYPE
+from pinjam.adapters.pubsub import subscription_name
 from pinjam.local.broker_queue import Delivery, OutgoingMessage, Queue
 from pinjam.local.dispatch import Dispatcher, PushSettings
 
-EVENT_TYPE = "google.cloud.pubsub.topic.v1.messagePublished"
 _PUBLISH = re.compile(r"v1/projects/([^/:]+)/topics/([^/:]+):publish")
 _ERROR_CHARACTERS = 300
 _log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Broker:
 
     def _push(self, delivery: Delivery) -> str | None:
         """Hand a message to its function; what went wrong, None if nothing did."""
+        name = subscription_name(delivery.topic, delivery.subscription)
         try:
             answer = self._client.post(
                 f"{self._functions_url}/{delivery.subscription}",
@@ -139,7 +141,7 @@ class Broker:
                         "messageId": str(delivery.message_id),
                         "publishTime": _instant(delivery.published_at),
                     },
-                    "subscription": f"projects/{self._project}/subscriptions/{_name(delivery)}",
+                    "subscription": f"projects/{self._project}/subscriptions/{name}",
                 },
             )
         except httpx.HTTPError as error:
@@ -150,14 +152,10 @@ class Broker:
         return {
             "ce-id": str(delivery.message_id),
             "ce-specversion": "1.0",
-            "ce-type": EVENT_TYPE,
+            "ce-type": CLOUD_EVENT_TYPE,
             "ce-source": f"//pubsub.googleapis.com/projects/{self._project}/topics/{delivery.topic}",
             "ce-time": _instant(delivery.published_at),
         }
-
-
-def _name(delivery: Delivery) -> str:
-    return f"{delivery.topic}--{delivery.subscription}"
 
 
 def _instant(at: datetime) -> str:

@@ -1,6 +1,6 @@
 """What use cases need from outside, named by the need. Adapters are in `pinjam.adapters`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, Protocol
@@ -22,6 +22,14 @@ class Unavailable(Exception):
         super().__init__(f"{service}: {detail}")
         self.service = service
         self.retry_after_s = retry_after_s
+
+
+class NoSuchTopic(Unavailable):
+    """Events of `topics` have nowhere to go yet; those of all others that came with them are safely kept."""
+
+    def __init__(self, service: str, topics: Collection[str]) -> None:
+        super().__init__(service, f"no topic {', '.join(sorted(topics))}")
+        self.topics = frozenset(topics)
 
 
 class Refused(Exception):
@@ -270,7 +278,10 @@ class Publisher(Protocol):
     """Hands events to their consumers."""
 
     def publish(self, events: Sequence[Event]) -> None:
-        """All of them are safely kept when this returns, some perhaps twice; Unavailable otherwise."""
+        """All of them are safely kept when this returns, some perhaps twice; Unavailable otherwise.
+
+        NoSuchTopic, a kind of it, says which topics are not there: one of them keeps no other waiting.
+        """
         ...
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import singledispatch
@@ -14,7 +14,7 @@ from pinjam.domain.payment import Payment
 from pinjam.domain.payout import Payout
 from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord, Consumption, Event, Topic
-from pinjam.services.ports import Clock, Ids, Publisher, Unavailable
+from pinjam.services.ports import Clock, Ids, NoSuchTopic, Publisher, Unavailable
 from pinjam.services.store import Contention, Find, Reader, Store, StoreUnavailable, Transaction
 
 log = logging.getLogger(__name__)
@@ -200,26 +200,46 @@ class Outbox:
         """Hand events over now. When that fails they stay in the outbox, and `relay` takes them up."""
         if not events:
             return
+        fault: Exception | None
         try:
-            self.publisher.publish(events)
-            self._mark(events)
-        except (Unavailable, Contention, StoreUnavailable) as fault:
+            _, fault = self._hand_over(events)
+        except (Unavailable, Contention, StoreUnavailable) as all_left:
+            fault = all_left
+        if fault is not None:
             log.warning("event-left-in-outbox", extra={"topics": [e.topic for e in events], "fault": str(fault)})
 
     def relay(self, *, older_than: datetime, batch: int = 100) -> int:
-        """Publish what was left behind before `older_than`; how many. Unavailable if it still cannot be."""
-        published, cursor = 0, None
+        """Publish what was left behind before `older_than`; how many. Unavailable if it still cannot be.
+
+        An event whose topic is not there stays, is told as NoSuchTopic in the end, and holds up no other.
+        """
+        published, cursor, missing = 0, None, None
         while True:
             query = Find(kind=Event, where={"published_at": None}, limit=batch, after=cursor)
             page = self.store.read(lambda tx, query=query: tx.find(query))  # type: ignore[misc]  # bound per turn
             events = [event for event in page.items if event.occurred_at < older_than]
             if events:
-                self.publisher.publish(events)
-                self._mark(tuple(events))
-                published += len(events)
+                handed_over, fault = self._hand_over(events)
+                published += handed_over
+                missing = fault or missing
             cursor = page.next_cursor
             if cursor is None:
-                return published
+                break
+        if missing is not None:
+            raise missing
+        return published
+
+    def _hand_over(self, events: Sequence[Event]) -> tuple[int, NoSuchTopic | None]:
+        """Publish and mark; how many, and the fault of those that had to stay."""
+        missing = None
+        try:
+            self.publisher.publish(events)
+        except NoSuchTopic as fault:
+            missing = fault
+        kept = tuple(event for event in events if missing is None or event.topic not in missing.topics)
+        if kept:
+            self._mark(kept)
+        return len(kept), missing
 
     def _mark(self, events: tuple[Event, ...]) -> None:
         at = self.clock.now()
