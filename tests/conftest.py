@@ -19,6 +19,7 @@ from tests.machine import given
 from pinjam.local.database import EmbeddedDatabase
 from pinjam.local.emulators.auth import AuthEmulator
 from pinjam.local.emulators.firestore import FirestoreEmulator
+from pinjam.local.emulators.pubsub import PubSubEmulator
 from pinjam.local.sandbox.clock import ClockFile
 from pinjam.local.sandbox.servers import SandboxServers
 from pinjam.local.sandbox.system import Credentials, Sandbox
@@ -155,6 +156,13 @@ def auth_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthEmul
     folder = tmp_path_factory.mktemp("auth-emulator")
     with given(lambda: AuthEmulator(folder, tools=FIREBASE_TOOLS, project="pinjam-test", tell=print)) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def pubsub_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubSubEmulator]:
+    """Google's emulator of Pub/Sub, for this worker; each test takes a project of its own in it."""
+    with given(lambda: PubSubEmulator(tmp_path_factory.mktemp("pubsub"))) as running:
+        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -16,14 +16,11 @@ from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 from werkzeug.test import Client
 
-from pinjam.adapters.pubsub import MAX_BATCH, PubSubPublisher
-from pinjam.domain.trail import Event
 from pinjam.local.broker import Broker
 from pinjam.local.broker_queue import OutgoingMessage
 from pinjam.local.dispatch import PushSettings
 from pinjam.local.gateway import mount
 from pinjam.local.servers import WsgiServer
-from pinjam.services.ports import Unavailable
 
 FAST = PushSettings(first_pause_s=0.002, longest_pause_s=0.01, deliveries=3, answer_within_s=5)
 QUIET_S = 20
@@ -292,78 +289,3 @@ def test_a_topic_without_functions_takes_messages_all_the_same(setting: Setting)
     )
     assert len(answer.get_json()["messageIds"]) == 1
     assert broker._queue.waiting() == 0
-
-
-def event(number: int = 1, **changed: object) -> Event:
-    fields = {
-        "id": f"evt_{number}",
-        "topic": "loan-decided",
-        "subject": "loan_1",
-        "data": {"outcome": "approved", "limit": 5_000_000, "note": None},
-        "request_id": "req_1",
-        "occurred_at": datetime(2026, 3, 1, 9, 0, tzinfo=timezone(timedelta(hours=7))),
-    }
-    return Event(**(fields | changed))  # type: ignore[arg-type]  # a dict of mixed types
-
-
-def test_a_published_event_reaches_its_functions_whole(setting: Setting) -> None:
-    broker = setting.broker().start()
-    with WsgiServer(broker.app) as server:
-        publisher = PubSubPublisher(project="pinjam-test", url=server.url, token=lambda: "a-token")
-        publisher.publish([event(1), event(2, topic="loan-submitted"), event(3)])
-        publisher.close()
-    assert broker.wait_until_quiet(QUIET_S)
-    assert setting.functions.names() == ["decide_loan", "notify", "notify", "notify"]
-    sent = [body["message"] for _, _, body in setting.functions.calls]
-    (first,) = [one for one in sent if one["attributes"]["event_id"] == "evt_1"]  # type: ignore[index]  # decoded JSON
-    assert first["attributes"] == {"event_id": "evt_1", "topic": "loan-decided", "request_id": "req_1"}  # type: ignore[index]  # decoded JSON
-    assert json.loads(b64decode(first["data"])) == {  # type: ignore[index]  # decoded JSON
-        "id": "evt_1",
-        "topic": "loan-decided",
-        "subject": "loan_1",
-        "data": {"outcome": "approved", "limit": 5_000_000, "note": None},
-        "request_id": "req_1",
-        "occurred_at": "2026-03-01T02:00:00Z",
-    }
-
-
-def test_many_events_are_published_in_several_requests(setting: Setting) -> None:
-    broker = setting.broker()
-    with WsgiServer(broker.app) as server:
-        publisher = PubSubPublisher(project="pinjam-test", url=server.url)
-        publisher.publish([event(number) for number in range(MAX_BATCH + 1)])
-        publisher.publish([])
-        publisher.close()
-    assert broker._queue.waiting() == MAX_BATCH + 1
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        ("404 Not Found", b'{"error": {}}'),
-        ("200 OK", b"{}"),
-        ("200 OK", b"[]"),
-        ("200 OK", b'{"messageIds": []}'),
-        ("200 OK", b"oops"),
-        ("503 Away", b'{"messageIds": ["1"]}'),
-    ],
-)
-def test_an_event_that_is_not_surely_kept_is_unavailable(status: str, body: bytes) -> None:
-    def odd(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response(status, [("Content-Type", "application/json")])
-        return [body]
-
-    with WsgiServer(odd) as server:
-        publisher = PubSubPublisher(project="pinjam-test", url=server.url)
-        with pytest.raises(Unavailable):
-            publisher.publish([event()])
-        publisher.close()
-
-
-def test_a_publisher_without_its_broker_is_unavailable() -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        publisher = PubSubPublisher(project="pinjam-test", url=f"http://127.0.0.1:{closed.getsockname()[1]}")
-        with pytest.raises(Unavailable):
-            publisher.publish([event()])
-        publisher.close()
