@@ -108,6 +108,18 @@ def _field(name: str, hint: Any) -> Field:
     return Field(name, None, optional, TypeAdapter(member))
 
 
+def canonical(record: Record) -> bytes:
+    """The record's plain values as one line of JSON, the same whichever store kept it: keys are sorted.
+
+    A store may order the keys of nested objects anew, as PostgreSQL does.
+    """
+    plain: dict[str, Any] = {}
+    for name, one in fields_of(type(record)).items():
+        value = one.plain(getattr(record, name))
+        plain[name] = json.loads(value) if one.scalar is None and isinstance(value, str) else value
+    return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+
+
 def check(query: Find[Any]) -> None:
     """ValueError or TypeError for a query that no store can answer."""
     known = fields_of(query.kind)

@@ -85,6 +85,7 @@ KINDS: Mapping[type, Kind] = {
     KeptAnswer: Kind("kept_answers", passing=True),
     AuditRecord: Kind("audit_log", (("subject", "number"),)),
 }
+"""Every kind of record, in an order in which each comes after those that its records refer to."""
 
 
 class Conflict(Exception):
