@@ -24,6 +24,7 @@ from pinjam.domain.notification import Notification
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
 from pinjam.migrations import CannotMigrate, migrate
+from pinjam.services.copying import REFERS_TO_ITSELF
 from pinjam.services.store import KINDS
 
 if TYPE_CHECKING:
@@ -93,6 +94,20 @@ def test_each_unique_set_has_its_constraint_and_no_other_is_there(migrated_url: 
     expected = {(KINDS[kind].collection, fields) for kind, fields in postgres_rows.CONSTRAINTS.values()}
     assert {(table, tuple(names)) for _, table, names in found} == expected
     assert {name for name, _, _ in found} == set(postgres_rows.CONSTRAINTS)
+
+
+def test_each_kind_comes_after_those_that_it_refers_to(migrated_url: str, run: "Run") -> None:
+    """In this order stores are copied."""
+    found = run(
+        migrated_url,
+        "SELECT conrelid::regclass::text, confrelid::regclass::text, attname::text"
+        " FROM pg_constraint JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1] WHERE contype = 'f'",
+    )
+    place = {kept.collection: number for number, kept in enumerate(KINDS.values())}
+    assert len(found) > 10
+    assert [row for row in found if place[row[0]] < place[row[1]]] == []
+    to_itself = {(KINDS[kind].collection, name) for kind, name in REFERS_TO_ITSELF.items()}
+    assert {(table, name) for table, other, name in found if table == other} == to_itself
 
 
 def test_references_are_enforced(store_url: str, open_store: Open) -> None:

@@ -86,19 +86,23 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copying:
-    """From one store into another, a kind at a time, in the order of KINDS. `told` hears of each page."""
+    """From one store into another, a kind at a time, in the order of KINDS. `told` hears of each page.
+
+    `page` is how many records one read and one transaction take.
+    """
 
     source: Store
     target: Store
     canonical: Canonical
     told: Callable[[Progress], None]
+    page: int = PAGE
 
     def copy(self, kind: type, *, remove_passed: bool = False) -> Copied:
         """Insert what the target lacks and update what differs there.
 
         What only the target has stays, but for records of a passing kind with `remove_passed`.
         """
-        digest, writing = _Digest(self.canonical), _Writing(self.source, self.target, self.canonical, kind)
+        digest, writing = _Digest(self.canonical), _Writing(self, kind)
         for mine, theirs in self._pairs(kind):
             if mine is not None:
                 digest.add(mine)
@@ -125,14 +129,14 @@ class Copying:
     def _pairs(self, kind: type) -> Iterator[tuple[Record | None, Record | None]]:
         """Every record of either store with its counterpart in the other."""
         total, done = self.source.read(lambda tx: tx.count(kind, {})), 0
-        ours, others = _in_order(self.source, kind), _in_order(self.target, kind)
+        ours, others = _in_order(self.source, kind, self.page), _in_order(self.target, kind, self.page)
         mine, theirs = next(ours, None), next(others, None)
         while mine is not None or theirs is not None:
             if theirs is None or (mine is not None and mine.id <= theirs.id):
                 both = theirs is not None and mine is not None and mine.id == theirs.id
                 yield mine, theirs if both else None
                 mine, theirs, done = next(ours, None), next(others, None) if both else theirs, done + 1
-                if done % PAGE == 0:
+                if done % self.page == 0:
                     self.told(Progress(kind=kind, done=done, total=total))
             else:
                 yield None, theirs
@@ -164,8 +168,9 @@ class _Digest:
 class _Writing:
     """Collects what the target lacks of one kind, and writes it a page at a time."""
 
-    def __init__(self, source: Store, target: Store, canonical: Canonical, kind: type) -> None:
-        self._source, self._target, self._canonical, self._kind = source, target, canonical, kind
+    def __init__(self, copying: Copying, kind: type) -> None:
+        self._source, self._target, self._kind = copying.source, copying.target, kind
+        self._canonical, self._page = copying.canonical, copying.page
         self._waiting: list[tuple[Record, bool]] = []
         self._blocked: list[str] = []
         self._counts = {"inserted": 0, "updated": 0, "removed": 0}
@@ -177,7 +182,7 @@ class _Writing:
         if theirs is None:
             self._bring_first(mine)
         self._waiting.append((mine, theirs is None))
-        if len(self._waiting) == PAGE:
+        if len(self._waiting) == self._page:
             self._write_waiting()
 
     def remove(self, theirs: Record) -> None:
@@ -239,10 +244,10 @@ class _Writing:
         return store.read(lambda tx: tx.get(self._kind, id))
 
 
-def _in_order(store: Store, kind: type) -> Iterator[Record]:
+def _in_order(store: Store, kind: type, page: int) -> Iterator[Record]:
     """A kind's records by id. RuntimeError if a store's order is another, as nothing could be compared then."""
     last = ""
-    records: Iterator[Record] = each(store, Find(kind=kind, limit=PAGE))
+    records: Iterator[Record] = each(store, Find(kind=kind, limit=page))
     for record in records:
         if record.id <= last:
             raise RuntimeError(f"{kind.__name__} {record.id} came after {last}")
