@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.world import make_world
 
 from pinjam import copy
 from pinjam.adapters.firestore import FirestoreStore
+from pinjam.adapters.folder import FolderObjects
 from pinjam.adapters.memory import MemoryStore
 from pinjam.adapters.records import canonical
 from pinjam.domain.loan import Loan
@@ -23,6 +25,8 @@ from pinjam.domain.user import User
 from pinjam.services.auditing import verify
 from pinjam.services.books import trial_balance_of
 from pinjam.services.copying import Copied, Copying, Progress
+from pinjam.services.copying_objects import CopyingObjects
+from pinjam.services.documents import SEALED
 from pinjam.services.store import KINDS, Find, Record, Store, Transaction, each
 
 if TYPE_CHECKING:
@@ -231,7 +235,7 @@ THERE = ["--from", "postgres", "--to", "firestore"]
 def test_a_killed_command_goes_on_when_it_is_run_again(
     environment: Mapping[str, str], postgres_store: Store, firestore_store: Store, samples: "Samples"
 ) -> None:
-    put(postgres_store, *many(samples))
+    put(postgres_store, *samples.all())
     command = [sys.executable, "-m", "pinjam.copy", *THERE]
     variables = {**os.environ, **environment}
     with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) as first:  # noqa: S603 - this very interpreter.
@@ -302,7 +306,9 @@ def test_a_record_that_postgresql_refuses_ends_the_command_without_telling_its_v
 @pytest.mark.parametrize(
     ("arguments", "changes", "fault"),
     [
-        (["--from", "postgres", "--to", "postgres"], {}, "the same store"),
+        (["--from", "postgres", "--to", "postgres"], {}, "must be two of postgres, firestore"),
+        (["--from", "folder", "--to", "firestore"], {}, "must be two of postgres, firestore"),
+        (["--from", "folder", "--to", "postgres", "--objects"], {}, "must be two of folder, gcs, s3"),
         (THERE, {"PINJAM_PROFILE": "local"}, "the local profile has postgres only"),
         (THERE, {"PINJAM_DATABASE_URL": ""}, "PINJAM_DATABASE_URL is not set"),
         (THERE, {"PINJAM_DATABASE_URL": "postgresql://pinjam@127.0.0.1:1/pinjam"}, "run it again"),
@@ -317,3 +323,28 @@ def test_stores_that_cannot_be_had_are_told_of(
 ) -> None:
     assert copy.main(arguments, {**environment, **changes}) == 2
     assert fault in capsys.readouterr().err
+
+
+def test_documents_bytes_are_moved_and_compared(
+    memory_store: MemoryStore, samples: "Samples", tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = FolderObjects(root=tmp_path / "here"), FolderObjects(root=tmp_path / "there")
+    documents = [samples.document(number) for number in range(1, 6)]
+    put(memory_store, samples.user(1), *documents)
+    for one in documents[:4]:
+        source.put(one.object_key, one.id.encode(), content_type=SEALED)
+    target.put(documents[0].object_key, documents[0].id.encode(), content_type=SEALED)
+    target.put(documents[1].object_key, b"cut off", content_type=SEALED)
+    told: list[Progress] = []
+    moving = CopyingObjects(store=memory_store, source=source, target=target, told=told.append)
+    assert copy.run_objects(moving, check=True) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "documents: 1 the same, 0 written, 1 in neither",
+        "  2 missing in the target: doc_0003, doc_0004",
+        "  1 different in the target: doc_0002",
+    ]
+    assert copy.run_objects(moving, check=False) == 0
+    assert capsys.readouterr().out.startswith("documents: 1 the same, 3 written, 1 in neither")
+    assert [target.get(one.object_key) for one in documents[:4]] == [one.id.encode() for one in documents[:4]]
+    assert copy.run_objects(moving, check=True) == 0
+    assert {(one.done, one.total) for one in told} == {(5, 5)}
