@@ -8,14 +8,14 @@ import argparse
 import hashlib
 import importlib.metadata
 import json
-import py_compile
+import marshal
 import re
 import sys
-import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -31,6 +31,8 @@ _IMPLIED = {"zoneinfo": "tzdata"}
 """What a module of the standard library reads from a distribution."""
 _LEFT_OUT = ("local", "migrations")
 _TARGET = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
+_UNCHECKED = (1).to_bytes(4, "little")
+_WITHOUT_SHARING = 2
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o644 << 16
 _LOCKED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==")
@@ -72,25 +74,26 @@ def requirements(libraries: Iterable[str], *, repository: Path = REPOSITORY) -> 
 def _library(root: Path) -> dict[str, bytes]:
     """The files of `pinjam` and, beside each module, its compiled code, which is never checked against it."""
     found: dict[str, bytes] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for path in sorted(root.rglob("*")):
-            inner = path.relative_to(root)
-            if not path.is_file() or inner.parts[0] in _LEFT_OUT or "__pycache__" in inner.parts:
-                continue
-            name = f"pinjam/{inner.as_posix()}"
-            found[name] = path.read_bytes()
-            if path.suffix == ".py":
-                compiled = Path(folder) / "compiled.pyc"
-                py_compile.compile(
-                    str(path),
-                    cfile=str(compiled),
-                    dfile=name,
-                    doraise=True,
-                    invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-                )
-                cached = f"{inner.stem}.{sys.implementation.cache_tag}.pyc"
-                found[f"pinjam/{(inner.parent / '__pycache__' / cached).as_posix()}"] = compiled.read_bytes()
+    for path in sorted(root.rglob("*")):
+        inner = path.relative_to(root)
+        if not path.is_file() or inner.parts[0] in _LEFT_OUT or "__pycache__" in inner.parts:
+            continue
+        name, content = f"pinjam/{inner.as_posix()}", path.read_bytes()
+        found[name] = content
+        if path.suffix == ".py":
+            cached = f"{inner.stem}.{sys.implementation.cache_tag}.pyc"
+            found[f"pinjam/{(inner.parent / '__pycache__' / cached).as_posix()}"] = _compiled(content, name)
     return found
+
+
+def _compiled(source: bytes, name: str) -> bytes:
+    """A `.pyc` that is never checked against its source (PEP 552).
+
+    From the third version on, marshalled code says which objects were shared in the process that wrote it, which
+    is not the same each time; the second says nothing of that, and every Python reads it.
+    """
+    code = compile(source, name, "exec", dont_inherit=True)
+    return MAGIC_NUMBER + _UNCHECKED + source_hash(source) + marshal.dumps(code, _WITHOUT_SHARING)
 
 
 @cache
