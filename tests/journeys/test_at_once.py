@@ -9,8 +9,13 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from tests.journeys.records import records
 
-from pinjam.domain.trail import Event
+from pinjam.domain.loan import Loan
+from pinjam.domain.notification import Notification
+from pinjam.domain.payment import Payment
+from pinjam.domain.trail import AuditRecord, Event
+from pinjam.domain.user import User
 from pinjam.local.broker_queue import OutgoingMessage
 from pinjam.local.road import Reply, Road, Walker
 from pinjam.local.sandbox.midtrans import notification
@@ -29,6 +34,7 @@ def outcomes(replies: list[Reply]) -> Counter[tuple[int, str | None]]:
 
 
 def rows(system: LocalSystem, query: str, *values: object) -> list[Any]:
+    """What the sandbox keeps, which is in PostgreSQL whatever the store is."""
     with psycopg.connect(system.app.settings.database_url) as connection:
         return connection.execute(query, values).fetchall()
 
@@ -94,8 +100,9 @@ def test_a_payment_started_twenty_times_under_one_key_is_one_order(
     assert len(made) == 1
     listed = walker.call("GET", "/api/payments", query={"loan_id": loan_id}).expect(200)["payments"]
     assert {one["id"] for one in listed} == made
-    orders = "SELECT o.order_id FROM local_sandbox.orders o JOIN payments p ON p.id = o.order_id WHERE p.loan_id = %s"
-    assert {row[0] for row in rows(system, orders, loan_id)} == made
+    ids = [one.id for one in records(system, Payment, loan_id=loan_id)]
+    orders = "SELECT order_id FROM local_sandbox.orders WHERE order_id = ANY(%s)"
+    assert {row[0] for row in rows(system, orders, ids)} == made
 
 
 def test_twenty_acceptances_under_twenty_keys_bind_once_and_pay_out_once(
@@ -106,12 +113,8 @@ def test_twenty_acceptances_under_twenty_keys_bind_once_and_pay_out_once(
     assert outcomes(replies) == {(200, None): 1, (409, "no-offer"): 19}
     assert walker.disbursed(loan_id)["status"] == "active"
     assert system.wait_until_quiet(WAIT_S)
-    paid = rows(
-        system,
-        "SELECT p.amount, p.status FROM local_sandbox.payouts p JOIN loans l ON l.payout_id = p.idempotency_key"
-        " WHERE l.id = %s",
-        loan_id,
-    )
+    (loan,) = records(system, Loan, id=loan_id)
+    paid = rows(system, "SELECT amount, status FROM local_sandbox.payouts WHERE idempotency_key = %s", loan.payout_id)
     assert paid == [(2_970_000, "completed")]
     account = walker.person.bank_account["account_number"]
     paid = rows(system, "SELECT count(*) FROM local_sandbox.payouts WHERE beneficiary_account = %s", account)
@@ -127,7 +130,7 @@ def test_ten_registrations_of_one_person_make_one_borrower(
     assert set(outcomes(replies)) <= {(201, None), (409, "already-registered")}
     ids = {reply.body["user"]["id"] for reply in replies if reply.status == 201}
     assert len(ids) == 1
-    assert rows(system, "SELECT id FROM users WHERE email = %s", walker.person.email) == [(ids.pop(),)]
+    assert [user.id for user in records(system, User, email=walker.person.email)] == [ids.pop()]
     assert walker.log_in(walker.person.phone).expect(200)["user"]["email"] == walker.person.email
 
 
@@ -193,13 +196,9 @@ def test_an_event_published_ten_times_before_anybody_heard_it_has_one_effect(
     system.broker.publish("loan-submitted", [OutgoingMessage(data=data_of(submitted), attributes={})] * 10)
     assert walker.decided(application["id"])["status"] == "approved"
     assert system.wait_until_quiet(WAIT_S)
-    decisions = rows(
-        system, "SELECT count(*) FROM audit_log WHERE subject = %s AND action = 'loan-decided'", application["id"]
-    )
-    assert decisions == [(1,)]
-    events = "SELECT count(*) FROM outbox WHERE topic = 'loan-decided' AND subject = %s"
-    assert rows(system, events, application["id"]) == [(1,)]
-    told = "SELECT kind, count(*) FROM notifications WHERE user_id = %s GROUP BY kind"
-    assert dict(rows(system, told, user_id)) == {"identity-verified": 1, "application-received": 1, "loan-approved": 1}
+    assert len(records(system, AuditRecord, subject=application["id"], action="loan-decided")) == 1
+    assert len(records(system, Event, topic="loan-decided", subject=application["id"])) == 1
+    told = Counter(one.kind for one in records(system, Notification, user_id=user_id))
+    assert told == {"identity-verified": 1, "application-received": 1, "loan-approved": 1}
     assert len(road.inbox(walker.person.email)) == 3
     assert len(road.inbox(walker.person.phone_e164, channel="sms")) == 1
