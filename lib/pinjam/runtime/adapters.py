@@ -115,6 +115,7 @@ class Adapters:
 
     def _firestore(self) -> "Store":
         from pinjam.adapters.firestore import FirestoreStore
+        from pinjam.adapters.firestore_indexes import declared
 
         firestore = self.settings.firestore
         return FirestoreStore(
@@ -122,6 +123,8 @@ class Adapters:
             database=firestore.database,
             url=firestore.url,
             token=self._token,
+            # The emulator answers without an index; Firestore itself refuses.
+            declared=None if self.settings.profile == "gcp" else declared(),
         )
 
     @cached_property
