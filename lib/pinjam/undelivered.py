@@ -63,7 +63,7 @@ def _again(app: App, notification_id: str, by: str) -> int:
     try:
         channels = app.queueing.again(notification_id, actor=Actor(id=f"staff:{by}", request_id=Ulids().new("cmd")))
     except NotFound:
-        print(f"{notification_id} is not among the messages that were given up.", file=sys.stderr)
+        print(f"{notification_id} is not among the messages that were given up, or is too old.", file=sys.stderr)
         return 1
     print(f"{notification_id} is tried again: {', '.join(channels)}.")
     return 0

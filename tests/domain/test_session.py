@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.contracts.conftest import Samples
 
-from pinjam.domain.session import GRACE, Session, distrusted, is_trusted, signed_out
+from pinjam.domain.session import GRACE, UNUSED_LIFE, Session, distrusted, is_trusted, signed_out
 from pinjam.domain.user import Sealed
 
 AT = datetime(2026, 11, 24, 2, tzinfo=UTC)
@@ -22,7 +22,9 @@ SESSION = Session(
 @pytest.mark.parametrize(
     ("generation", "after", "standing"),
     [
-        (5, timedelta(days=400), "current"),
+        (5, UNUSED_LIFE, "current"),
+        (5, UNUSED_LIFE + timedelta(microseconds=1), "over"),
+        (4, UNUSED_LIFE + timedelta(microseconds=1), "over"),
         (4, timedelta(), "repeated"),
         (4, GRACE, "repeated"),
         (4, GRACE + timedelta(microseconds=1), "reused"),

@@ -240,6 +240,7 @@ def test_a_sweep_counts_what_it_did(functions: Functions, user_id: str) -> None:
         "refunds_retried": 0,
         "messages_resumed": 0,
         "erased": 0,
+        "forgotten": 1,
         "reminders": 0,
         "faults": 0,
     }

@@ -192,9 +192,10 @@ def test_a_service_that_is_down_leaves_it_to_the_next_sweep(world: World, borrow
 
 def test_who_was_erased_is_told_nothing_more(world: World, borrower: str) -> None:
     ask(world, borrower)
+    told = (world.events("loan-settled")[0], world.events("loan-disbursed")[0])
     world.go_to(date(2031, 11, 25))
     world.sweep()
-    for event in (world.events("loan-settled")[0], world.events("loan-disbursed")[0]):
+    for event in told:
         assert world.store.read(lambda tx, event=event: world.app.delivering.telling(tx, event)) is None  # type: ignore[misc]  # bound
 
 

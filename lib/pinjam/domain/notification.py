@@ -102,3 +102,13 @@ class Notification:
         if not fall_back or instead is None or self.delivery(instead) is not None:
             return after
         return after.with_deliveries(Delivery(channel=instead, not_before=at))
+
+
+def notification_of(event_id: str) -> str:
+    """The id of the one notification that an event comes to."""
+    return f"ntf_{event_id.partition('_')[2]}"
+
+
+def event_of(notification_id: str) -> str:
+    """The id of the event that a notification tells of."""
+    return f"evt_{notification_id.partition('_')[2]}"

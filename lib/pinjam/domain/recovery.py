@@ -7,6 +7,8 @@ from typing import Literal
 DIGITS = 8
 """A hundred times safer than six: whoever asks for one code after another has some 1,500 tries a day."""
 LIFE = timedelta(minutes=15)
+ASKED_LIFE = timedelta(hours=1)
+"""A code that could not be made by then is not made any more: whoever waits for one has asked again."""
 MOST_TRIES = 5
 LEASE = timedelta(seconds=30)
 """A reset that has not reported by then has died; longer than the provider's timeout and the gateway's deadline."""

@@ -10,6 +10,9 @@ GRACE = timedelta(seconds=30)
 """For so long the refresh token that was used last gives the same successor again: an app may ask twice at once, or
 ask again because the answer was lost."""
 
+UNUSED_LIFE = timedelta(days=35)
+"""A session that nobody has used for so long is over: a month between two instalments, and some days."""
+
 Standing = Literal["current", "repeated", "reused", "over"]
 
 
@@ -37,7 +40,8 @@ class Session:
         used up before: two parties hold tokens of this family, and one of them is a thief.
         """
         everything_ended = user.sessions_ended_at is not None and self.opened_at <= user.sessions_ended_at
-        if self.ended_at is not None or everything_ended or generation > self.generation:
+        unused = now - self.rotated_at > UNUSED_LIFE
+        if self.ended_at is not None or everything_ended or unused or generation > self.generation:
             return "over"
         if generation == self.generation:
             return "current"

@@ -43,7 +43,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumption:
-    """A consumer has had the effect of an event; `id` is `<consumer>:<event id>`."""
+    """A consumer has had the effect of an event; `id` is `<consumer>:<event id>`.
+
+    Marks that something was told are kept alike; `consumed_at` of such a one is renewed while it counts.
+    """
 
     id: str
     consumed_at: datetime

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pinjam.services.documents import Documents
     from pinjam.services.erasing import Erasing
     from pinjam.services.exporting import Exporting
+    from pinjam.services.forgetting import Forgetting
     from pinjam.services.lending import Lending
     from pinjam.services.limits import Limits
     from pinjam.services.links import Links
@@ -198,6 +199,13 @@ class App(Adapters):
         from pinjam.services.erasing import Erasing
 
         return Erasing(self.store, self.accounts, self.objects, self.vault, self.clock, self.recorder)
+
+    @cached_property
+    def forgetting(self) -> "Forgetting":
+        """Deleting what has passed."""
+        from pinjam.services.forgetting import Forgetting
+
+        return Forgetting(self.store, self.clock, self.real_clock)
 
     @cached_property
     def documents(self) -> "Documents":
@@ -429,6 +437,7 @@ class App(Adapters):
             self.paying_out,
             self.queueing,
             self.erasing,
+            self.forgetting,
             self.clock,
             self.recorder,
             self.outbox,

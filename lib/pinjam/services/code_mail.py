@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import cast
 
-from pinjam.domain.recovery import LIFE, ResetCode
+from pinjam.domain.recovery import ASKED_LIFE, LIFE, ResetCode
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
 from pinjam.services.messaging import Message, Messenger
@@ -52,13 +52,16 @@ class CodeMail:
             log.error("reset-code-refused", extra={"user": user.id, "reason": refused.code})
 
     def _issue(self, tx: Transaction, due: Event) -> tuple[User, ResetCode] | None:
-        """The code to be sent now; None if there is nobody to send it to, or a newer one, or it is used or expired."""
+        """The code to be sent now; None if there is nobody to send it to, or a newer one, or it is used or expired.
+
+        None, too, for one that was asked for so long ago that the record of its use may have been deleted.
+        """
         user, there = tx.get(User, due.subject), tx.get(ResetCode, due.subject)
         previous = last_record(tx, due.subject)
         now = self.clock.now()
         if there is not None and there.request == due.id:
             return (user, there) if user is not None and there.is_open(now) else None
-        if there is not None and there.asked_at > due.occurred_at:
+        if (there is not None and there.asked_at > due.occurred_at) or now - due.occurred_at > ASKED_LIFE:
             return None
         code = ResetCode(id=due.subject, request=due.id, asked_at=due.occurred_at, expires_at=now + LIFE)
         if there is None:

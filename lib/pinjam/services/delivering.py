@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from pinjam.domain.contact import HORIZON_DAYS, WINDOWS, Window, local_instant, may_contact, next_window
-from pinjam.domain.notification import FALL_BACK, Channel, Delivery, Notification
+from pinjam.domain.notification import FALL_BACK, Channel, Delivery, Notification, event_of
 from pinjam.domain.preferences import Preferences, channels_for
 from pinjam.domain.task import MOST_TRIES, pause_after
 from pinjam.domain.trail import Event
@@ -89,7 +89,7 @@ class Delivering:
         self.queueing.schedule(leased, due.request_id, channels=(channel, FALL_BACK.get(channel, channel)))
 
     def _telling_of(self, tx: Reader, notification_id: str) -> Telling | None:
-        event = tx.get(Event, f"evt_{notification_id.partition('_')[2]}")
+        event = tx.get(Event, event_of(notification_id))
         return self.telling(tx, event) if event else None
 
     def _days_off(self, telling: Telling) -> frozenset[date]:

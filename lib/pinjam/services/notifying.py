@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from pinjam.domain.notification import Delivery, Notification
+from pinjam.domain.notification import Delivery, Notification, notification_of
 from pinjam.domain.task import Task
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.code_mail import CodeMail
@@ -42,7 +42,7 @@ class Notifying:
             return
         if event.topic == "loan-settled":
             self.tasks.schedule(self._invitation(event))
-        notification_id = f"ntf_{event.id.partition('_')[2]}"
+        notification_id = notification_of(event.id)
         telling, standing = self.store.read(
             lambda tx: (self.delivering.telling(tx, event), tx.get(Notification, notification_id))
         )

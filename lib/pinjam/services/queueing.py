@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import get_args
 
-from pinjam.domain.notification import FALL_BACK, Channel, Delivery, Notification
+from pinjam.domain.notification import FALL_BACK, Channel, Delivery, Notification, event_of
 from pinjam.domain.preferences import Preferences
 from pinjam.domain.task import Task
 from pinjam.domain.trail import Event
@@ -65,11 +65,16 @@ class Queueing:
         return self.store.read(lambda tx: tx.find(query))
 
     def again(self, notification_id: str, *, actor: Actor) -> tuple[Channel, ...]:
-        """Have a given up message tried anew on the channels that failed, which are answered. NotFound if none did."""
+        """Have a given up message tried anew on the channels that failed, which are answered.
+
+        NotFound if none did, or if what it told of has been forgotten meanwhile.
+        """
 
         def work(tx: Transaction) -> Notification:
             notification = tx.get(Notification, notification_id)
             if notification is None or notification.undelivered_at is None:
+                raise NotFound
+            if tx.get(Event, event_of(notification_id)) is None:
                 raise NotFound
             previous = last_record(tx, notification.user_id)
             now = self.clock.now()
@@ -101,7 +106,7 @@ def waiting_since(before: datetime) -> Find[Notification]:
 def _task(notification: Notification, delivery: Delivery, due_at: datetime, request_id: str) -> Task:
     """The task of one delivery's next try. Its id tells that try from all others."""
     event = Event(
-        id=f"evt_{notification.id.partition('_')[2]}",
+        id=event_of(notification.id),
         topic="delivery-due",
         subject=notification.id,
         data={"user_id": notification.user_id, "channel": delivery.channel},

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import TypeVar
 
@@ -11,10 +11,12 @@ from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.payout import Payout, PayoutPurpose, PayoutStatus
 from pinjam.domain.refund import Refund, RefundStatus
+from pinjam.domain.retention import RETENTION
 from pinjam.domain.trail import Consumption, Event
 from pinjam.services.collecting import Collecting
 from pinjam.services.erasing import Erasing
 from pinjam.services.errors import Denied
+from pinjam.services.forgetting import Forgetting
 from pinjam.services.paying_out import PayingOut
 from pinjam.services.ports import Clock, Refused, Unavailable
 from pinjam.services.queueing import Queueing, waiting_since
@@ -35,6 +37,8 @@ ASK_AFTER = timedelta(minutes=15)
 ASK_PAYOUT_AFTER = timedelta(minutes=5)
 """A younger payout's notification is still to be expected."""
 RETRY_PAYOUT_AFTER = timedelta(minutes=15)
+RENEW_AFTER = timedelta(days=7)
+"""A mark that still counts is renewed so often, or it would be forgotten and its reminder told again."""
 RESUME_AFTER = timedelta(minutes=5)
 """What is due for less is still being brought by its task."""
 
@@ -61,6 +65,7 @@ class Swept:
     reminders: int = 0
     messages_resumed: int = 0
     erased: int = 0
+    forgotten: int = 0
     faults: int = 0
 
 
@@ -73,6 +78,7 @@ class Servicing:
     paying_out: PayingOut
     queueing: Queueing
     erasing: Erasing
+    forgetting: Forgetting
     clock: Clock
     recorder: Recorder
     outbox: Outbox
@@ -89,6 +95,7 @@ class Servicing:
             self._remind,
             self._resume_messages,
             self._erase,
+            self._forget,  # Last: what the others still count on has been renewed.
         )
         for job in jobs:
             before = asdict(swept)
@@ -204,9 +211,12 @@ class Servicing:
             return ()
         days, name = reached[-1]
         marker = f"{NAME}:{loan.id}:{loan.next_due_on.isoformat()}:{days}"
-        if tx.get(Consumption, marker) is not None:
+        told, now = tx.get(Consumption, marker), self.clock.now()
+        if told is not None:
+            if now - told.consumed_at > RENEW_AFTER:
+                tx.update(replace(told, consumed_at=now))
             return ()
-        tx.insert(Consumption(id=marker, consumed_at=self.clock.now()))
+        tx.insert(Consumption(id=marker, consumed_at=now))
         event = self.recorder.event(
             tx,
             "instalment-reminder",
@@ -235,6 +245,15 @@ class Servicing:
             except (Unavailable, Contention) as fault:
                 swept.faults += 1
                 log.warning("erasure-failed", extra={"user": user.id, "fault": str(fault)})
+
+    def _forget(self, swept: Swept, _: Actor) -> None:
+        for kind in RETENTION:
+            try:
+                for gone in self.forgetting.forget(kind):
+                    swept.forgotten += gone
+            except Contention as fault:
+                swept.faults += 1
+                log.warning("forgetting-failed", extra={"kind": kind.__name__, "fault": str(fault)})
 
     def _each(self, query: Find[R]) -> Iterator[R]:
         return each(self.store, query)

@@ -16,6 +16,7 @@ class SweptShown(Shown):
     reminders: int
     messages_resumed: int
     erased: int
+    forgotten: int
     faults: int
 
     @classmethod
@@ -31,5 +32,6 @@ class SweptShown(Shown):
             reminders=swept.reminders,
             messages_resumed=swept.messages_resumed,
             erased=swept.erased,
+            forgotten=swept.forgotten,
             faults=swept.faults,
         )
