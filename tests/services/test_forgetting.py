@@ -21,6 +21,8 @@ from pinjam.domain.user import User
 from pinjam.services.auditing import verify
 from pinjam.services.errors import NotFound, Unauthenticated
 from pinjam.services.forgetting import BATCH, BATCHES
+from pinjam.services.once import LEASE
+from pinjam.services.ports import Unavailable
 from pinjam.services.recording import Actor
 from pinjam.services.store import KINDS, Contention, Find, Record, Transaction
 from pinjam.services.subscriptions import SUBSCRIPTIONS
@@ -233,10 +235,28 @@ def test_what_must_stay_keeps_nothing_behind_it_from_going(world: World) -> None
     waiting = [
         replace(Samples().notification(), id=f"ntf_{one.id.removeprefix('evt_')}", waiting_until=START) for one in kept
     ]
-    world.put(*kept, *waiting, *(replace(one, id=f"{one.id}_late") for one in events(3)))
+    world.put(*kept, *waiting, *(replace(one, id=f"evt_later_{one.id}") for one in events(3)))
     world.pass_days(36)
     assert sum(world.app.forgetting.forget(Event)) == 3
     assert len(world.all(Event)) == len(kept)
+
+
+def test_a_request_that_is_taken_up_late_still_finds_its_key(world: World) -> None:
+    user_id = world.verified()
+    loan_id = world.active(user_id)
+    world.payments.down = True
+    with pytest.raises(Unavailable):
+        world.start_payment(user_id, loan_id, key="slow")
+    (begun,) = [one for one in world.kept() if one.status is None]
+    # Its order has expired by then: the same key opens another, at the very moment of the sweep.
+    world.pass_days(3)
+    world.put(replace(begun, leased_until=world.clock.now() + LEASE))
+    world.sweep()
+    assert [one.id for one in world.kept()] == [begun.id]
+    world.payments.down = False
+    world.clock.advance(seconds=31)
+    answered = world.start_payment(user_id, loan_id, key="slow")
+    assert world.start_payment(user_id, loan_id, key="slow").body == answered.body
 
 
 def test_a_kind_that_fails_does_not_stop_the_others(world: World, siti: User, monkeypatch: pytest.MonkeyPatch) -> None:
