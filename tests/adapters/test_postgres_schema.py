@@ -311,6 +311,16 @@ def test_an_entry_without_postings_is_refused(store_url: str, run: "Run", fill: 
         run(store_url, "UPDATE journal SET postings = '[]'")
 
 
+@pytest.mark.parametrize("table", ["journal", "audit_log"])
+def test_what_never_passes_cannot_be_deleted_behind_the_stores_back(
+    store_url: str, run: "Run", fill: "Fill", table: str
+) -> None:
+    fill(store_url, users=1, loans_each=1)
+    with pytest.raises(psycopg.errors.IntegrityError, match=f"rows of {table} are never deleted"):
+        run(store_url, f"DELETE FROM {table}")  # noqa: S608 - the test's own text.
+    assert run(store_url, f"SELECT count(*) FROM {table}") == [(1,)]  # noqa: S608 - the test's own text.
+
+
 def test_two_can_migrate_at_once(unmigrated_url: str, run: "Run") -> None:
     migrating = [sys.executable, "-m", "pinjam.migrations"]
     both = [

@@ -11,8 +11,13 @@ import pytest
 from pinjam.adapters.holidays_id import IndonesianHolidays
 from pinjam.domain.contact import ZONES
 from pinjam.domain.money import format_rupiah
+from pinjam.domain.retention import RETENTION, Passing, may_go
+from pinjam.domain.session import Session
 from pinjam.local.road import Road, Walker
 from pinjam.local.system import LocalSystem
+from pinjam.services.auditing import verify
+from pinjam.services.books import trial_balance_of
+from pinjam.services.store import Find, each
 
 pytestmark = pytest.mark.usefixtures("empty_books")
 
@@ -142,6 +147,39 @@ def test_a_loan_is_settled_by_its_last_instalment_and_another_may_follow(
     assert board["summary"]["credit_limit"] == 8_000_000
     problem(walker.start_payment(loan_id, key="too-late"), 409, "loan-not-active")
     assert walker.apply(2_000_000, 3, key="second").expect(202)["loan"]["status"] == "submitted"
+
+
+def test_after_forty_days_nothing_is_kept_that_nobody_needs(walker: Walker, road: Road, system: LocalSystem) -> None:
+    loan_id = walker.become_borrower()
+    paid = walker.repay(loan_id, key="first")
+    road.call("POST", "/api/auth/password/forgot", body={"identifier": walker.person.email}).expect(202)
+    road.call("POST", "/api/auth/biometric/login/options", body={}).expect(200)
+    assert system.wait_until_quiet(WAIT_S)
+    store, clock = system.app.store, system.app.clock
+
+    kinds = {kind for kind, retention in RETENTION.items() if not retention.real}
+
+    def old() -> list[Passing]:
+        """What may go by the business clock; sessions are dated in real time, which nobody moves."""
+        return [one for kind in kinds for one in each(store, Find(kind=kind, limit=100)) if may_go(one, clock.now())]
+
+    sessions = store.read(lambda tx: tx.count(Session, {}))
+    road.set_date(road.today() + timedelta(days=40), hour=9).expect(200)
+    found = old()
+    assert {type(one) for one in found} == kinds
+    assert road.sweep().expect(200)["forgotten"] == len(found)
+    assert system.wait_until_quiet(WAIT_S)
+    assert old() == []
+    assert road.sweep().expect(200)["forgotten"] == 0
+    assert store.read(lambda tx: tx.count(Session, {})) == sessions
+    assert verify(store).findings == ()
+    rows = trial_balance_of(store).rows
+    assert sum(row.debits for row in rows) == sum(row.credits for row in rows) > 0
+    # The same key is a new one by now.
+    assert walker.payment(paid["id"]).expect(200)["status"] == "settled"
+    walker.repay(loan_id, kind="settlement", key="first")
+    assert walker.loan(loan_id).expect(200)["status"] == "settled"
+    assert walker.apply(3_000_000, 6, key="another").expect(202)["loan"]["status"] == "submitted"
 
 
 def test_an_offer_can_be_accepted_for_seven_days_and_then_expires(walker: Walker, road: Road, problem: Check) -> None:
