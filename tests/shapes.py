@@ -16,6 +16,7 @@ from pinjam.domain.passkey import Passkey
 from pinjam.domain.payment import Payment
 from pinjam.domain.payout import Payout
 from pinjam.domain.refund import Refund
+from pinjam.domain.retention import RETENTION
 from pinjam.domain.user import User
 from pinjam.services.store import KINDS, Find
 
@@ -39,6 +40,8 @@ IN_WORDS: Mapping[tuple[str, str], list[Find[Any]]] = {
     ],
     # The kind is a parameter: all that erasing rewrites.
     ("services/erasing.py", "_each"): _of_user(Document, Loan, Payout, Notification, Device, Passkey),
+    # The kind and its field are parameters: all that is forgotten.
+    ("services/forgetting.py", "forget"): [Find(kind=kind, order=rule.field) for kind, rule in RETENTION.items()],
     # The kind is a parameter: all that is exported.
     ("services/exporting.py", "_each"): _of_user(
         Loan, Payment, Refund, Payout, Document, Notification, Device, Passkey
