@@ -22,7 +22,7 @@ resource "google_cloudfunctions2_function" "function" {
     docker_repository = google_artifact_registry_repository.functions.id
 
     environment_variables = {
-      GOOGLE_FUNCTION_SIGNATURE_TYPE = each.value.signature
+      GOOGLE_FUNCTION_SIGNATURE_TYPE = "http"
     }
 
     source {
@@ -39,7 +39,7 @@ resource "google_cloudfunctions2_function" "function" {
     timeout_seconds                  = each.value.timeout_s
     max_instance_request_concurrency = each.value.concurrency
     max_instance_count               = each.value.instances
-    min_instance_count               = each.value.public ? var.warm_instances : 0
+    min_instance_count               = each.value.caller == "gateway" ? var.warm_instances : 0
     service_account_email            = google_service_account.function[each.key].email
     # Who may call is decided by IAM alone: the gateway and Pub/Sub come from outside the network.
     ingress_settings  = "ALLOW_ALL"

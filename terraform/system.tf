@@ -28,14 +28,12 @@ locals {
 
   functions = {
     for name, found in local.system.functions : name => merge(local.usual, lookup(local.sizes, name, {}), found, {
-      # Called by borrowers through the gateway, unlike those that events, tasks or the scheduler call.
-      public  = found.signature == "http" && name != "sweep"
       account = "fn-${replace(name, "_", "-")}"
     })
   }
 
-  public_functions = { for name, function in local.functions : name => function if function.public }
-  called_by_events = { for name, function in local.functions : name => function if function.signature == "cloudevent" }
+  public_functions = { for name, function in local.functions : name => function if function.caller == "gateway" }
+  called_by_events = { for name, function in local.functions : name => function if function.caller == "events" }
 
   # Every function has this address beside that of its service.
   functions_url = "https://${var.region}-${var.project}.cloudfunctions.net"

@@ -82,12 +82,11 @@ def run(*command: str, **given: Any) -> None:
 def unpacked(name: str, folder: Path, python: Path, state: Path) -> Iterator[str]:
     """The address of the function as Google starts it, from its package, once it answers."""
     port = free_port()
-    kind = "cloudevent" if name in EVENT_FUNCTIONS else "http"
     program = ServerProcess(
         name,
         [
             *("env", f"--chdir={folder}", str(python.with_name("functions-framework")), "--source=main.py"),
-            *(f"--target={name}", f"--signature-type={kind}", "--host=127.0.0.1", f"--port={port}"),
+            *(f"--target={name}", "--signature-type=http", "--host=127.0.0.1", f"--port={port}"),
         ],
         log=folder / "output.log",
         ready=lambda: answers(port),

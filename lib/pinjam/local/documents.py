@@ -32,7 +32,7 @@ def documents(functions: Path) -> Mapping[str, str]:
     made = {
         "gateway/openapi.json": for_gateway(apis),
         "openapi.json": reference(apis),
-        "terraform/system.json": facts(functions),
+        "terraform/system.json": facts(functions, apis),
     }
     return {path: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for path, document in made.items()}
 
