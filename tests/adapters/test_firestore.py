@@ -5,8 +5,9 @@ Against a server that answers as it is told and checks every request's form; wha
 
 import json
 import random
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -250,10 +251,10 @@ def test_a_transaction_that_is_no_more_gives_no_age_to_the_next(
 def test_a_transaction_that_others_keep_aborting_ends_in_contention(
     firestore: Firestore, store: FirestoreStore
 ) -> None:
-    firestore.answers = [began("t", found()), ABORTED, ROLLED_BACK] * 15
+    firestore.answers = [began("t", found()), ABORTED, ROLLED_BACK] * 10
     with pytest.raises(Contention):
         store.transact(touch)
-    assert firestore.methods == ["batchGet", "commit", "rollback"] * 15
+    assert firestore.methods == ["batchGet", "commit", "rollback"] * 10
 
 
 def test_a_read_that_is_aborted_is_tried_again(firestore: Firestore, store: FirestoreStore) -> None:
@@ -419,6 +420,38 @@ def test_a_reader_goes_on_seeing_what_it_saw_first(emulated: Callable[..., Fires
         return before, tx.get(UserKey, "usr_1"), tx.count(UserKey, {})
 
     assert store.read(work) == (KEY, KEY, 1)
+
+
+def test_two_instances_that_read_before_either_writes_lose_nothing(emulated: Callable[..., FirestoreStore]) -> None:
+    """The emulator lets both wait for the other's lock, and lets one or both fail after two seconds."""
+    stores, both_have_read = (emulated(), emulated()), threading.Barrier(2)
+    stores[0].transact(lambda tx: tx.insert(PASSKEY))
+    tries: list[int] = []
+
+    def use(number: int) -> None:
+        mine = 0
+
+        def work(tx: Transaction) -> None:
+            nonlocal mine
+            mine += 1
+            tries.append(number)
+            found = tx.get(Passkey, "psk_1")
+            assert found is not None
+            if mine == 1:
+                both_have_read.wait(20)
+            tx.update(replace(found, sign_count=found.sign_count + 1))
+
+        stores[number].transact(work)
+
+    threads = [threading.Thread(target=use, args=(number,), daemon=True) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    found = stores[0].read(lambda tx: tx.get(Passkey, "psk_1"))
+    assert found is not None
+    assert found.sign_count == 2
+    assert len(tries) > 2
 
 
 @pytest.mark.parametrize("id_", ["a/b", "..", "__x__", "%2F", "é" * 700, "x" * 3000, "/", " ", "a\nb"])

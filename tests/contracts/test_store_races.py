@@ -12,7 +12,7 @@ from pinjam.domain.loan import Loan
 from pinjam.domain.session import Session
 from pinjam.domain.trail import AuditRecord, Event, KeptAnswer
 from pinjam.domain.user import User
-from pinjam.services.store import Conflict, Find, Store, Transaction
+from pinjam.services.store import Conflict, Contention, Find, Store, Transaction
 
 if TYPE_CHECKING:
     from tests.contracts.conftest import Samples
@@ -55,6 +55,31 @@ def test_no_increment_is_lost(store: Store, insert: Insert, samples: "Samples") 
     user = store.read(lambda tx: tx.get(User, "usr_0001"))
     assert user is not None
     assert user.monthly_income == 20
+
+
+def test_eight_that_change_one_loan_ten_times_each_lose_nothing_and_end(
+    store: Store, insert: Insert, samples: "Samples"
+) -> None:
+    """As consumers do it: an event that met too many others comes again."""
+    insert(samples.user(), replace(samples.loan(), amount=1))
+
+    def increment(tx: Transaction) -> None:
+        loan = tx.get(Loan, "loan_0001")
+        assert loan is not None
+        tx.update(replace(loan, amount=loan.amount + 1))
+
+    def work(_: int) -> int:
+        done = 0
+        while done < 10:
+            with suppress(Contention):
+                store.transact(increment)
+                done += 1
+        return done
+
+    assert together(8, work) == [10] * 8
+    loan = store.read(lambda tx: tx.get(Loan, "loan_0001"))
+    assert loan is not None
+    assert loan.amount == 81
 
 
 def test_two_that_read_a_sum_cannot_both_act_on_it(store: Store, samples: "Samples") -> None:
