@@ -22,6 +22,7 @@ from pinjam.domain.passkey import Passkey
 from pinjam.domain.trail import Event
 from pinjam.local.emulators.process import free_port
 from pinjam.local.servers import WsgiServer
+from pinjam.services.ports import Unavailable
 from pinjam.services.store import Conflict, Contention, Find, StoreUnavailable, Transaction
 
 AT = datetime(2026, 1, 31, 17, 30, tzinfo=UTC)
@@ -251,10 +252,10 @@ def test_a_transaction_that_is_no_more_gives_no_age_to_the_next(
 def test_a_transaction_that_others_keep_aborting_ends_in_contention(
     firestore: Firestore, store: FirestoreStore
 ) -> None:
-    firestore.answers = [began("t", found()), ABORTED, ROLLED_BACK] * 10
+    firestore.answers = [began("t", found()), ABORTED, ROLLED_BACK] * 8
     with pytest.raises(Contention):
         store.transact(touch)
-    assert firestore.methods == ["batchGet", "commit", "rollback"] * 10
+    assert firestore.methods == ["batchGet", "commit", "rollback"] * 8
 
 
 def test_a_read_that_is_aborted_is_tried_again(firestore: Firestore, store: FirestoreStore) -> None:
@@ -323,6 +324,28 @@ def test_where_nobody_listens_the_store_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable):
         store.read(lambda tx: tx.count(Event, {}))
     store.close()
+
+
+def test_a_commit_that_cannot_have_arrived_is_sent_once_more(firestore: Firestore) -> None:
+    asked: list[str] = []
+
+    def token() -> str:
+        asked.append("token")
+        if len(asked) == 1:
+            raise Unavailable("google-credentials", "answered 503")
+        return "token"
+
+    firestore.answers = [DONE]
+    with WsgiServer(firestore, threads=2) as server:
+        store = FirestoreStore(project="p", url=server.url, token=token, rng=Unhurried())
+        store.transact(lambda tx: tx.insert(KEY))
+        store.close()
+    asked.append("and then")
+    deaf = FirestoreStore(project="p", url=f"http://127.0.0.1:{free_port()}", token=token, rng=Unhurried())
+    with pytest.raises(StoreUnavailable):
+        deaf.transact(lambda tx: tx.insert(KEY))
+    deaf.close()
+    assert asked == ["token", "token", "and then", "token", "token"]
 
 
 def test_a_taken_value_is_looked_up_and_named(firestore: Firestore, store: FirestoreStore) -> None:

@@ -174,6 +174,50 @@ def test_a_value_is_its_owners_own_and_free_once_given_up(store: Store, insert: 
     assert get(store, Loan, "loan_0002").open_for == "usr_0001"
 
 
+def test_a_value_passes_from_one_to_another_once_it_is_given_up(
+    store: Store, insert: Insert, samples: "Samples"
+) -> None:
+    first, second = samples.user(1), samples.user(2)
+    gives, takes = replace(second, phone="+6281299990000"), replace(first, phone=second.phone)
+    insert(first, second)
+
+    def work(tx: Transaction, *changed: Record) -> None:
+        assert tx.get(User, first.id) == first
+        assert tx.get(User, second.id) == second
+        for record in changed:
+            tx.update(record)
+
+    with pytest.raises(Conflict) as refused:
+        store.transact(lambda tx: work(tx, takes, gives))
+    assert (refused.value.kind, refused.value.fields) == (User, ("phone",))
+    store.transact(lambda tx: work(tx, gives, takes))
+    assert (get(store, User, first.id), get(store, User, second.id)) == (takes, gives)
+    insert(replace(samples.user(3), phone=first.phone))
+    with pytest.raises(Conflict):
+        insert(replace(samples.user(4), phone=second.phone))
+
+
+def test_a_value_that_is_taken_and_given_up_again_must_have_been_free(
+    store: Store, insert: Insert, samples: "Samples"
+) -> None:
+    insert(samples.user(1), samples.event(1))
+
+    def taken_value(tx: Transaction) -> None:
+        tx.insert(replace(samples.user(2), phone=samples.user(1).phone))
+        tx.update(samples.user(2))
+
+    def taken_id(tx: Transaction) -> None:
+        tx.insert(samples.event(1))
+        tx.delete(Event, "evt_0001")
+
+    for work, fields_taken in ((taken_value, ("phone",)), (taken_id, ("id",))):
+        with pytest.raises(Conflict) as refused:
+            store.transact(work)
+        assert refused.value.fields == fields_taken
+    assert get(store, User, "usr_0002") is None
+    assert get(store, Event, "evt_0001") == samples.event(1)
+
+
 def test_what_the_work_raises_undoes_its_writes(store: Store, insert: Insert, samples: "Samples") -> None:
     insert(samples.event(1))
 

@@ -29,15 +29,15 @@ from pinjam.services.store import (
 
 A = TypeVar("A")
 
-_TRIES = 10
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 1.0
+_TRIES = 8
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 3.0
 
 
 class FirestoreStore:
     """Records in Firestore, in Native mode. Connects on first use; `close` ends that.
 
-    Transactions are tried at most 10 times, with growing random pauses from `rng` between. What an outage cut off
+    Transactions are tried at most 8 times, with growing random pauses from `rng` between. What an outage cut off
     before the commit was sent is tried again once; a commit whose answer was lost is never repeated.
 
     `token` gives the OAuth access token, None for an emulator. An emulator serves queries that have no index; with
