@@ -46,6 +46,9 @@ IN_WORDS: Mapping[tuple[str, str], list[Find[Any]]] = {
     ("services/exporting.py", "_each"): _of_user(
         Loan, Payment, Refund, Payout, Document, Notification, Device, Passkey
     ),
+    # The kind is a parameter: all are copied from one store to another, and compared, in the order of their ids.
+    ("services/copying.py", "_pairs"): [Find(kind=kind) for kind in KINDS],
+    ("services/copying.py", "_in_order"): [Find(kind=kind) for kind in KINDS],
 }
 """Queries that cannot be read from the source, by file and function, in words of our own and with the reason."""
 

@@ -25,9 +25,7 @@ class BorrowersAsHolders:
         """The name that the bank prints, in capitals; None where nobody has given such an account."""
         holders = self._of(self._waiting(), bank, account)
         if not holders:
-            # By e-mail, because the deployed index of these serves it; one by id would be there for a sandbox only.
-            everybody = each(self._store(), Find(kind=User, order="email", limit=_PAGE))
-            holders = self._of(everybody, bank, account)[:1]
+            holders = self._of(each(self._store(), Find(kind=User, limit=_PAGE)), bank, account)[:1]
         return " DAN/ATAU ".join(dict.fromkeys(user.full_name.upper() for user in holders)) or None
 
     def _of(self, users: Iterable[User], bank: str, account: str) -> list[User]:
