@@ -13,6 +13,7 @@ from datetime import date, datetime
 from functools import cache
 from typing import Literal
 
+from pinjam.adapters.object_rules import checked_key, checked_type, sha256_of, unchanged
 from pinjam.adapters.pdf import ReportlabPress
 from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Instructions, Method
@@ -24,6 +25,7 @@ from pinjam.services.ports import (
     AccountExists,
     ForgedNotification,
     IdentityClaim,
+    ObjectExists,
     Order,
     OrderStatus,
     PayoutAnswer,
@@ -362,17 +364,23 @@ class MemoryObjects(Service):
     def __init__(self) -> None:
         super().__init__()
         self.objects: dict[str, bytes] = {}
+        self.sha256s: dict[str, str] = {}
 
     def put(self, key: str, content: bytes, *, content_type: str) -> None:
+        checked_key(key)
+        checked_type(content_type)
         self._reach()
-        assert content_type
-        self.objects[key] = content
+        if self.objects.setdefault(key, content) != content:
+            raise ObjectExists(key)
+        self.sha256s[key] = sha256_of(content)
 
     def get(self, key: str) -> bytes:
+        checked_key(key)
         self._reach()
-        return self.objects[key]
+        return unchanged(key, self.objects[key], sha256=self.sha256s[key])
 
     def delete(self, key: str) -> None:
+        checked_key(key)
         self._reach()
         self.objects.pop(key, None)
 

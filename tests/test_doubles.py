@@ -23,7 +23,7 @@ from tests.contracts.test_accounts import (
     test_who_has_proven_to_us_who_they_are_signs_in_and_the_claims_outlive_a_refresh,
     test_wrong_password_and_unknown_address_cannot_be_told_apart,
 )
-from tests.contracts.test_object_store import ObjectStoreContract
+from tests.contracts.test_object_store import Damage, ObjectStoreContract
 from tests.contracts.test_payment_gateway import (
     test_a_bank_transfer_without_a_bank_is_refused,
     test_a_cancelled_order_is_expired_and_cancelling_again_or_nothing_is_harmless,
@@ -95,6 +95,13 @@ class TestMemoryObjects(ObjectStoreContract):
     @pytest.fixture
     def store(self) -> MemoryObjects:
         return MemoryObjects()
+
+    @pytest.fixture
+    def damage(self, store: MemoryObjects) -> Damage:
+        def change(key: str, content: bytes) -> None:
+            store.objects[key] = content
+
+        return change
 
 
 def test_asking_for_a_payout_again_sends_nothing_more() -> None:

@@ -27,6 +27,8 @@ NAMES = sorted(source.parent.name for source in FUNCTIONS.glob("*/main.py"))
 HEAVY = {
     "PIL",
     "argon2",
+    "boto3",
+    "botocore",
     "cryptography",
     "email_validator",
     "google.auth",

@@ -1,6 +1,7 @@
 """Papers, and the verification that starts when both are in."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,8 +10,10 @@ from tests.world import World, picture
 
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
 from pinjam.domain.user import UserStatus
+from pinjam.services.documents import Documents
 from pinjam.services.errors import Denied, Forbidden, Invalid, NotFound, StateForbids, TooMany
 from pinjam.services.ports import Unavailable
+from pinjam.services.store import Conflict, StoreUnavailable, Transaction
 
 KTP, SELFIE = picture(1), picture(2)
 
@@ -170,6 +173,88 @@ def test_bytes_that_cannot_be_kept_make_no_document(world: World) -> None:
     assert world.all(Document) == []
 
 
+class Failing:
+    """A store whose transactions fail as told: before they begin, or after the commit, when nobody knows of it."""
+
+    def __init__(self, world: World, failure: BaseException, *, committed: bool) -> None:
+        self.read = world.store.read
+        self._transact = world.store.transact
+        self._failure = failure
+        self._committed = committed
+
+    def transact(self, work: Callable[[Transaction], object]) -> object:
+        if self._committed:
+            self._transact(work)
+        raise self._failure
+
+
+def upload_with(documents: Documents, world: World, user_id: str) -> Document:
+    return documents.upload(user_id, kind=DocumentKind.KTP, content=KTP, actor=world.actor(user_id))
+
+
+def test_after_a_crash_between_bytes_and_row_the_file_is_sent_again_and_shown(world: World) -> None:
+    user = world.register()
+    crashing = Failing(world, SystemExit(), committed=False)
+    with pytest.raises(SystemExit):
+        upload_with(replace(world.app.documents, store=crashing), world, user.id)  # type: ignore[arg-type]  # as above
+    (orphan,) = world.objects.objects
+    assert world.all(Document) == []
+    document = world.upload(user.id, "ktp", KTP)
+    assert world.all(Document) == [document]
+    assert hashlib.sha256(content(world, user.id, document.id)).hexdigest() == document.sha256
+    # Nothing names what the crash left; it is sealed with the borrower's key, and ends with it.
+    assert set(world.objects.objects) == {orphan, document.object_key}
+    assert orphan.startswith(f"{user.id}/")
+
+
+def test_bytes_stay_while_nobody_knows_whether_their_row_was_kept(world: World) -> None:
+    user = world.register()
+    unsure = Failing(world, StoreUnavailable("no answer"), committed=True)
+    with pytest.raises(StoreUnavailable):
+        upload_with(replace(world.app.documents, store=unsure), world, user.id)  # type: ignore[arg-type]  # as above
+    again = world.upload(user.id, "ktp", KTP)
+    assert world.all(Document) == [again]
+    assert hashlib.sha256(content(world, user.id, again.id)).hexdigest() == again.sha256
+
+
+def test_bytes_whose_arrival_was_not_confirmed_make_no_document_and_the_file_is_sent_again(world: World) -> None:
+    user = world.register()
+    objects = world.objects
+
+    class Unconfirmed:
+        def put(self, key: str, content: bytes, *, content_type: str) -> None:
+            objects.put(key, content, content_type=content_type)
+            raise Unavailable("objects", "ReadTimeout")
+
+    with pytest.raises(Unavailable):
+        upload_with(replace(world.app.documents, objects=Unconfirmed()), world, user.id)  # type: ignore[arg-type]  # as above
+    assert world.all(Document) == []
+    document = world.upload(user.id, "ktp", KTP)
+    assert hashlib.sha256(content(world, user.id, document.id)).hexdigest() == document.sha256
+
+
+def test_an_upload_that_is_denied_at_its_second_try_leaves_no_bytes(world: World) -> None:
+    user = world.register()
+    transact = world.store.transact
+
+    class Contended:
+        """Another one's row comes first, and then the wish to be forgotten."""
+
+        read = world.store.read
+        tries = 0
+
+        def transact(self, work: Callable[[Transaction], object]) -> object:
+            self.tries += 1
+            if self.tries == 1:
+                world.app.erasing.ask(user.id, actor=world.actor(user.id))
+                raise Conflict(Document, ("source_sha256",))
+            return transact(work)
+
+    with pytest.raises(StateForbids):
+        upload_with(replace(world.app.documents, store=Contended()), world, user.id)  # type: ignore[arg-type]  # as above
+    assert world.objects.objects == {}
+
+
 def test_a_stranger_leaves_no_bytes(world: World) -> None:
     with pytest.raises(Denied, match="user-not-found"):
         world.upload("usr_nobody", "ktp", KTP)
@@ -246,5 +331,6 @@ def test_bytes_of_another_paper_in_its_place_are_an_error(world: World) -> None:
     user = world.register()
     first, second = (world.upload(user.id, kind, KTP) for kind in ("ktp", "selfie"))
     world.objects.objects[first.object_key] = world.objects.objects[second.object_key]
+    world.objects.sha256s[first.object_key] = world.objects.sha256s[second.object_key]
     with pytest.raises(ValueError, match="another owner or field"):
         content(world, user.id, first.id)

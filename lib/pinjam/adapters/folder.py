@@ -1,4 +1,8 @@
-"""Documents' bytes in a folder: the local twin of Cloud Storage."""
+"""Documents' bytes in a folder: the local twin of Cloud Storage.
+
+A file is one line, of the format's name, the SHA-256 and the content type, and then the bytes: both come with one
+write, so a crash cannot part them. A file without that line is older than it, and is given as it is.
+"""
 
 import contextlib
 import os
@@ -7,52 +11,47 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from pinjam.services.ports import Unavailable
+from pinjam.adapters.object_rules import SERVICE, checked_key, checked_type, sha256_of, unchanged
+from pinjam.services.ports import ObjectCorrupted, ObjectExists, Unavailable
 
-SERVICE = "objects"
-
-_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_MAX_KEY_CHARS = 512
-_CONTENT_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
+_FORMAT = b"pinjam object 1 "
+_HEADER = re.compile(re.escape(_FORMAT) + rb"([0-9a-f]{64}) [^\n ]+\n")
 
 
 class FolderObjects:
-    """ObjectStore over the folder `root`.
-
-    A key is made of plain segments joined by `/`; any other is a ValueError.
-    """
+    """ObjectStore over the folder `root`, on a file system with hard links."""
 
     def __init__(self, *, root: Path) -> None:
         self._root = root
 
     def put(self, key: str, content: bytes, *, content_type: str) -> None:
-        """Write the bytes so that a crash leaves the old ones or the new ones, never a part.
-
-        The content type is not kept: nobody reads the folder but this.
-        """
-        _checked_type(content_type)
+        """Write the bytes so that a crash leaves all of them or nothing. ObjectExists as the port says."""
         path = self._path(key)
+        header = _FORMAT + f"{sha256_of(content)} {checked_type(content_type)}\n".encode()
         # A leading dot cannot begin a segment of a key.
         draft = path.with_name(f".{secrets.token_hex(8)}")
         with _files():
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with draft.open("wb") as file:
-                    file.write(content)
+                    file.write(header + content)
                     file.flush()
                     os.fsync(file.fileno())
-                draft.replace(path)
+                taken = not _linked(draft, path)
             finally:
                 draft.unlink(missing_ok=True)
+            if taken and _content(key, path.read_bytes()) != content:
+                raise ObjectExists(key)
             _sync_folder(path.parent)
 
     def get(self, key: str) -> bytes:
-        """The bytes; LookupError if there are none."""
+        """The bytes; LookupError if there are none, ObjectCorrupted if they are not those that were put."""
         with _files():
             try:
-                return self._path(key).read_bytes()
+                found = self._path(key).read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
                 raise LookupError(key) from error
+        return _content(key, found)
 
     def delete(self, key: str) -> None:
         """Remove the bytes, if any."""
@@ -62,16 +61,25 @@ class FolderObjects:
             _sync_folder(path.parent)
 
     def _path(self, key: str) -> Path:
-        segments = key.split("/")
-        if len(key) > _MAX_KEY_CHARS or not all(_SEGMENT.fullmatch(segment) for segment in segments):
-            raise ValueError("not a key of plain segments")
-        return self._root.joinpath(*segments)
+        return self._root.joinpath(*checked_key(key).split("/"))
 
 
-def _checked_type(content_type: str) -> str:
-    if not _CONTENT_TYPE.fullmatch(content_type):
-        raise ValueError("not a content type")
-    return content_type
+def _linked(draft: Path, path: Path) -> bool:
+    """Give the draft its name, unless a file has it already: unlike a rename, a link replaces nothing."""
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _content(key: str, found: bytes) -> bytes:
+    if not found.startswith(_FORMAT):
+        return found
+    header = _HEADER.match(found)
+    if header is None:
+        raise ObjectCorrupted(key)
+    return unchanged(key, found[header.end() :], sha256=header[1].decode())
 
 
 @contextlib.contextmanager
@@ -83,7 +91,7 @@ def _files() -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    # A rename is safe from a power cut only when the folder is on the disk too.
+    # A name is safe from a power cut only when the folder is on the disk too.
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -20,7 +20,7 @@ from pinjam.services.ports import Unavailable
 Shape = TypeVar("Shape", bound=BaseModel)
 
 MAX_ANSWER_BYTES = 1_000_000
-"""Far above any provider's answer; what is longer is not one."""
+"""Far above the answer of any provider that keeps no files; what is longer is not one."""
 
 _TRY_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -98,6 +98,7 @@ class HttpClient:
         url: str,
         *,
         json: object = None,
+        content: bytes | None = None,
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
@@ -108,10 +109,10 @@ class HttpClient:
             Unavailable: No answer in time, no whole answer, or one that says to come back (5xx, 429).
         """
         try:
-            request = self._client.build_request(method, url, json=json, data=form, headers=headers)
+            request = self._client.build_request(method, url, json=json, content=content, data=form, headers=headers)
             response = self._client.send(request, auth=auth or self._bearer, stream=True)
             try:
-                content = self._content(response)
+                answer = self._content(response)
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -119,10 +120,11 @@ class HttpClient:
             raise Unavailable(self._service, type(error).__name__) from error
         status = response.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _TRY_LATER:
-            raise Unavailable(self._service, f"answered {status}", retry_after_s=_retry_after_s(response))
+            hint = response.headers.get("Retry-After", "")
+            raise Unavailable(self._service, f"answered {status}", retry_after_s=retry_after_s(hint))
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and status < HTTPStatus.BAD_REQUEST:
             raise Unavailable(self._service, f"answered {status}")
-        return Reply(service=self._service, status=status, content=content)
+        return Reply(service=self._service, status=status, content=answer)
 
     def _content(self, response: httpx.Response) -> bytes:
         # httpx bounds each read; a server that sends a byte now and then would hold a worker for ever.
@@ -137,6 +139,6 @@ class HttpClient:
         return bytes(content)
 
 
-def _retry_after_s(response: httpx.Response) -> int | None:
-    hint = response.headers.get("Retry-After", "")
+def retry_after_s(hint: str) -> int | None:
+    """The seconds that a `Retry-After` header asks for, an hour at most; None if it names none."""
     return min(max(int(hint), 1), 3600) if hint.isascii() and hint.isdigit() else None

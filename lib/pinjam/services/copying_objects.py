@@ -59,6 +59,8 @@ class CopyingObjects:
             found.same += content is not None
             return
         if content is not None and not check:
+            if there is not None:
+                self.target.delete(key)  # Keys are written once; the source is what counts.
             self.target.put(key, content, content_type=SEALED)
             there = _read(self.target, key)
             found.written += 1

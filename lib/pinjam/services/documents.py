@@ -53,14 +53,12 @@ class Documents:
         new = self._describe(user_id, kind, content, paper)
         earlier = self.store.read(lambda tx: self._earlier(tx, new))
         if earlier is None:
-            # The bytes go first: a row without bytes would be a paper that cannot be shown.
+            # The bytes go first: a row without bytes would be a paper that cannot be shown. Where a crash leaves bytes
+            # without a row, the file is sent again under another key, and those end with the borrower's key.
             sealed = self.vault.safe(user_id).seal_bytes(paper.content, field=field_of(new))
             self.objects.put(new.object_key, sealed, content_type=SEALED)
         try:
-            document, events = self.store.transact(lambda tx: self._keep(tx, new, actor))
-        except Conflict:
-            # The same file, sent twice at the same moment: the other one is kept.
-            document, events = self.store.transact(lambda tx: self._keep(tx, new, actor))
+            document, events = self._kept(new, actor)
         except Denied:
             if earlier is None:
                 self.objects.delete(new.object_key)  # Nobody would ever find, or erase, what no row names.
@@ -117,6 +115,13 @@ class Documents:
             object_key=f"{user_id}/{document_id}",
             created_at=self.clock.now(),
         )
+
+    def _kept(self, new: Document, actor: Actor) -> tuple[Document, tuple[Event, ...]]:
+        try:
+            return self.store.transact(lambda tx: self._keep(tx, new, actor))
+        except Conflict:
+            # The same file, sent twice at the same moment: the other one is kept.
+            return self.store.transact(lambda tx: self._keep(tx, new, actor))
 
     def _keep(self, tx: Transaction, new: Document, actor: Actor) -> tuple[Document, tuple[Event, ...]]:
         user = unrestricted(tx, new.user_id)

@@ -258,15 +258,27 @@ class PayoutGateway(Protocol):
         ...
 
 
+class ObjectExists(Exception):
+    """Other bytes are kept under the key."""
+
+
+class ObjectCorrupted(Exception):
+    """The bytes kept under the key are not those that were put: their SHA-256 is another."""
+
+
 class ObjectStore(Protocol):
-    """Keeps documents' bytes. Every call raises Unavailable when the service does not answer."""
+    """Keeps documents' bytes, which are written once.
+
+    A key is made of segments of letters, digits and `._-`, joined by `/`; any other is a ValueError. Every call raises
+    Unavailable when the service does not answer, or will not serve us: no bucket, no permission.
+    """
 
     def put(self, key: str, content: bytes, *, content_type: str) -> None:
-        """Store bytes; the same key again replaces them."""
+        """Store bytes, with their SHA-256; the same bytes again are harmless. ObjectExists if others are kept."""
         ...
 
     def get(self, key: str) -> bytes:
-        """The bytes. LookupError if there are none."""
+        """The bytes. LookupError if there are none, ObjectCorrupted if they are not those that were put."""
         ...
 
     def delete(self, key: str) -> None:
