@@ -16,7 +16,8 @@ from pinjam.services.store import StoreUnavailable
 def main() -> int:
     """Check the whole log; 0 when every chain is whole."""
     try:
-        found = verify(App(Settings.read(os.environ)).store)
+        app = App(Settings.read(os.environ))
+        found = verify(app.store)
     except (SettingsError, StoreUnavailable) as fault:
         print(f"pinjam.audit: {fault}", file=sys.stderr)
         return 2

@@ -126,9 +126,6 @@ WRONG: Mapping[str, Wrong] = {
     "gcp keeps no keys in a file": Wrong(
         COMPLETE, {"PINJAM_KEYS": "file"}, "PINJAM_KEYS is 'file'; the gcp profile has kms only"
     ),
-    "gcp has a cache that its instances share": Wrong(
-        COMPLETE, {"PINJAM_CACHE": "memory"}, "PINJAM_CACHE is 'memory'; the gcp profile has redis only"
-    ),
     "gcp has strict limits": Wrong(
         COMPLETE, {"PINJAM_LIMITS": "relaxed"}, "PINJAM_LIMITS is 'relaxed'; the gcp profile has strict only"
     ),
@@ -170,6 +167,7 @@ RIGHT: Mapping[str, Mapping[str, str]] = {
     "gcp on Firestore": {**COMPLETE, **FIRESTORE},
     "gcp on MinIO": {**COMPLETE, **S3, "PINJAM_S3_URL": "https://minio.example"},
     "gcp on Amazon's S3": {**COMPLETE, **S3, "PINJAM_S3_URL": ""},
+    "gcp without Redis": {**COMPLETE, "PINJAM_CACHE": "memory", "PINJAM_REDIS_URL": ""},
     "gcp with a password for its database": {**COMPLETE, "PINJAM_DATABASE_AUTH": "password"},
     "gcp beside empty variables of emulators": {**COMPLETE, **dict.fromkeys(EMULATOR_VARIABLES, "")},
     "emulators with PostgreSQL": {**EMULATORS, "PINJAM_STORE": "postgres", "FIRESTORE_EMULATOR_HOST": ""},

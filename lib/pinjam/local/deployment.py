@@ -6,27 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from pinjam.domain.task import RATES
-from pinjam.local.needs import needs_of
+from pinjam.local.needs import Needs, needs_of
 from pinjam.runtime.api import Api
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
+STAFF_COMMANDS = ("audit", "keys", "ledger", "review", "undelivered")
+"""What the staff run, as `python -m pinjam.<command>`."""
+_LIBRARY = Path(__file__).resolve().parents[1]
+
 
 def facts(functions: Path, apis: Iterable[Api]) -> Mapping[str, Any]:
-    """The functions with who calls each and what it uses; which hears of which topic; the queues' rates.
+    """The functions with who calls each and what it uses, and what the staff's commands use;
 
-    `apis` are those of the functions that answer requests: through the gateway, or the scheduler's where internal.
+    which function hears of which topic; the queues' rates. `apis` are those of the functions that answer requests:
+    through the gateway, or the scheduler's where internal.
     """
     callers = {api.name: "scheduler" if api.internal else "gateway" for api in apis}
     described = {}
     for main in sorted(functions.glob("*/main.py")):
-        name, needs = main.parent.name, needs_of(main)
-        described[name] = {
-            "caller": callers.get(name, "events"),
-            "parts": sorted(needs.parts),
-            "variables": sorted(needs.variables),
-        }
+        name = main.parent.name
+        described[name] = {"caller": callers.get(name, "events"), **_described(needs_of(main))}
     return {
+        "commands": {name: _described(needs_of(_LIBRARY / f"{name}.py")) for name in STAFF_COMMANDS},
         "functions": described,
         "subscriptions": {topic: sorted(names) for topic, names in sorted(SUBSCRIPTIONS.items())},
         "queues": {queue: asdict(rate) for queue, rate in sorted(RATES.items())},
     }
+
+
+def _described(needs: Needs) -> Mapping[str, list[str]]:
+    return {"parts": sorted(needs.parts), "variables": sorted(needs.variables)}

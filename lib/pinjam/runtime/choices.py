@@ -24,7 +24,7 @@ CHOICES: Mapping[str, Mapping[Profile, tuple[str, ...]]] = {
     },
     "PINJAM_OBJECTS": {"local": ("folder",), "emulators": ("gcs", "s3", "folder"), "gcp": ("gcs", "s3")},
     "PINJAM_KEYS": {"local": ("file",), "emulators": ("file",), "gcp": ("kms",)},
-    "PINJAM_CACHE": {"local": ("memory", "redis"), "emulators": ("memory", "redis"), "gcp": ("redis",)},
+    "PINJAM_CACHE": {"local": ("memory", "redis"), "emulators": ("memory", "redis"), "gcp": ("redis", "memory")},
     "PINJAM_DATABASE_AUTH": {"local": ("password",), "emulators": ("password",), "gcp": ("password", "iam")},
     "PINJAM_LIMITS": {"local": ("strict", "relaxed"), "emulators": ("strict", "relaxed"), "gcp": ("strict",)},
 }
