@@ -9,11 +9,15 @@ resource "google_service_account" "function" {
 }
 
 locals {
-  members = { for name, account in google_service_account.function : name => "serviceAccount:${account.email}" }
+  # Whoever runs our code: the functions, and the staff's machine, which runs the staff's commands (staff.tf).
+  runners = merge(local.functions, { staff = local.staff })
 
-  # The functions that use a part.
+  accounts = merge(google_service_account.function, { staff = google_service_account.staff })
+  members  = { for name, account in local.accounts : name => "serviceAccount:${account.email}" }
+
+  # The runners that use a part.
   using = {
-    for part in distinct(flatten([for function in values(local.functions) : function.parts])) :
-    part => toset([for name, function in local.functions : name if contains(function.parts, part)])
+    for part in distinct(flatten([for runner in values(local.runners) : runner.parts])) :
+    part => toset([for name, runner in local.runners : name if contains(runner.parts, part)])
   }
 }

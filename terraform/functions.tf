@@ -54,6 +54,7 @@ resource "google_cloudfunctions2_function" "function" {
     environment_variables = merge(
       {
         LOG_EXECUTION_ID = "true"
+        PINJAM_PROFILE   = local.settings[each.key]["PINJAM_PROFILE"]
         THREADS          = tostring(each.value.concurrency)
       },
       { for variable in each.value.variables : variable => local.settings[each.key][variable]
@@ -75,6 +76,14 @@ resource "google_cloudfunctions2_function" "function" {
   depends_on = [
     google_project_service.needed,
     google_secret_manager_secret_iam_member.reader,
+    google_secret_manager_secret_version.generated,
     google_kms_crypto_key_iam_member.service,
   ]
+
+  lifecycle {
+    precondition {
+      condition     = length(local.forgotten_variables[each.key]) == 0
+      error_message = "${each.key} reads variables that have no value: ${join(", ", local.forgotten_variables[each.key])}."
+    }
+  }
 }
