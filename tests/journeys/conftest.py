@@ -119,7 +119,7 @@ def system(shared_system: LocalSystem) -> Iterator[LocalSystem]:
         cursor.execute("DELETE FROM faults")
     sandbox._clock.set(local_date(datetime.now(UTC)))
     assert shared_system.wait_until_quiet(WAIT_S)
-    assert shared_system.broker.dead_letters() == []
+    assert list(shared_system.carrier.dead_letters()) == []
     assert shared_system.tasks.dead_letters() == []
 
 

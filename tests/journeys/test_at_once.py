@@ -16,7 +16,6 @@ from pinjam.domain.notification import Notification
 from pinjam.domain.payment import Payment
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import User
-from pinjam.local.broker_queue import OutgoingMessage
 from pinjam.local.road import Reply, Road, Walker
 from pinjam.local.sandbox.midtrans import notification
 from pinjam.local.state import read_secrets
@@ -148,7 +147,7 @@ def push(system: LocalSystem) -> Callable[[str, Event], int]:
             "ce-source": f"//pubsub.googleapis.com/projects/pinjam-local/topics/{event.topic}",
         }
         body = {"message": {"data": data_of(event), "messageId": "1"}, "subscription": "s"}
-        url = f"{system.broker._functions_url}/{function}"
+        url = f"{system.app.settings.tasks.functions_url}/{function}"
         return httpx.post(url, json=body, headers=headers, timeout=WAIT_S, trust_env=False).status_code
 
     return deliver
@@ -193,7 +192,7 @@ def test_an_event_published_ten_times_before_anybody_heard_it_has_one_effect(
     user_id = walker.profile().expect(200)["id"]
     application = walker.apply(3_000_000, 6, key="one").expect(202)["loan"]
     submitted = event_of(system, "loan-submitted", application["id"])
-    system.broker.publish("loan-submitted", [OutgoingMessage(data=data_of(submitted), attributes={})] * 10)
+    system.app.publisher.publish([submitted] * 10)
     assert walker.decided(application["id"])["status"] == "approved"
     assert system.wait_until_quiet(WAIT_S)
     assert len(records(system, AuditRecord, subject=application["id"], action="loan-decided")) == 1

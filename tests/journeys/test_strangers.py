@@ -162,7 +162,7 @@ def test_a_client_cannot_tell_the_functions_who_it_is(walker: Walker, road: Road
 
 
 def test_the_functions_answer_nobody_but_the_gateway(walker: Walker, system: Any) -> None:
-    url = system.broker._functions_url
+    url = system.app.settings.tasks.functions_url
     for name in ("notify", "decide_loan", "disburse", "verify_identity", "profile"):
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             answer = httpx.post(f"{url}/{name}", json={}, headers=headers, trust_env=False)

@@ -138,7 +138,7 @@ def test_a_published_event_reaches_its_function(system: LocalSystem, repository:
     )
     publisher.close()
     assert system.wait_until_quiet(WAIT_S)
-    assert system.broker.dead_letters() == []
+    assert list(system.carrier.dead_letters()) == []
     assert json.loads((repository / "functions" / "notify" / "seen").read_text())["id"] == "evt_1"
 
 

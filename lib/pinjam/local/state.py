@@ -13,6 +13,7 @@ from typing import IO, Self
 
 _TOKENS = (
     "gateway_token",
+    "push_token",
     "identity_api_key",
     "identity_admin_token",
     "ekyc_app_id",

@@ -15,6 +15,7 @@ from typing import Literal
 from pinjam.local.emulators.auth import OWNER, AuthEmulator
 from pinjam.local.emulators.firestore import FirestoreEmulator
 from pinjam.local.emulators.process import MissingProgram, ServerProcess
+from pinjam.local.emulators.pubsub import PubSubEmulator
 from pinjam.local.emulators.redis import RedisServer
 from pinjam.runtime.choices import SettingsError, chosen, profile_of, refuse_wrong_choices
 
@@ -27,6 +28,7 @@ class Parts:
 
     store: Literal["postgres", "firestore"] = "postgres"
     accounts: Literal["server", "emulator"] = "server"
+    events: Literal["broker", "pubsub"] = "broker"
     cache: Literal["memory", "redis"] = "memory"
 
     @classmethod
@@ -41,6 +43,7 @@ class Parts:
         return cls(
             store="firestore" if chosen(environment, "PINJAM_STORE") == "firestore" else "postgres",
             accounts="emulator",
+            events="pubsub",
             cache=_cache(environment),
         )
 
@@ -132,6 +135,8 @@ class Surroundings:
             wanted.append(self._firestore)
         if self._parts.accounts == "emulator":
             wanted.append(self._auth)
+        if self._parts.events == "pubsub":
+            wanted.append(self._pubsub)
         if self._parts.cache == "redis":
             wanted.append(self._redis)
         return wanted
@@ -149,6 +154,11 @@ class Surroundings:
             "PINJAM_TOKEN_URL": emulator.token_url,
             "PINJAM_IDENTITY_ADMIN_TOKEN": OWNER,
         }
+        return _Server(emulator, emulator.host, variables)
+
+    def _pubsub(self) -> _Server:
+        emulator = PubSubEmulator(self._folder)
+        variables = {"PUBSUB_EMULATOR_HOST": emulator.host, "PINJAM_PUBSUB_URL": f"http://{emulator.host}"}
         return _Server(emulator, emulator.host, variables)
 
     def _redis(self) -> _Server:

@@ -21,6 +21,8 @@ from pinjam.local.database import DatabaseError, EmbeddedDatabase
 from pinjam.local.dispatch import PushSettings
 from pinjam.local.emulators.forgeable_tokens import BelievesForgeableTokens, ForgeableJwtCheck
 from pinjam.local.emulators.process import MissingProgram, ServerFailed
+from pinjam.local.emulators.push_door import PushDoor
+from pinjam.local.emulators.topics import Topics
 from pinjam.local.environment import (
     LOCATION,
     PROJECT,
@@ -30,6 +32,7 @@ from pinjam.local.environment import (
     key_file,
     own_identity,
 )
+from pinjam.local.event_carrier import EventCarrier
 from pinjam.local.functions import EVENT_FUNCTIONS, load_functions
 from pinjam.local.gateway import create_gateway, mount
 from pinjam.local.gateway_jwt import JwtCheck
@@ -89,7 +92,7 @@ class LocalSystem:
     url: str
     environment: Mapping[str, str]
     app: App
-    broker: Broker
+    carrier: EventCarrier
     tasks: TaskServer
     sandbox: SandboxServers
 
@@ -146,8 +149,8 @@ class LocalSystem:
         """Wait until no event and no task that is due is on its way; False if either takes longer."""
         # Events make tasks and tasks make events: quiet is when both are at once.
         deadline = time.monotonic() + timeout_s
-        while self.broker.wait_until_quiet(left := deadline - time.monotonic()) and self.tasks.wait_until_quiet(left):
-            if self.broker.wait_until_quiet(0) and self.tasks.wait_until_quiet(0):
+        while self.carrier.wait_until_quiet(left := deadline - time.monotonic()) and self.tasks.wait_until_quiet(left):
+            if self.carrier.wait_until_quiet(0) and self.tasks.wait_until_quiet(0):
                 return True
         return False
 
@@ -177,7 +180,7 @@ class LocalSystem:
         events = self._bind_events(functions)
         scheduling = self._bind_tasks(pool)
         self._start_sandbox(pool, sweep_url=f"{events.url}/{SWEEP}")
-        publishing = self._bind_broker(pool, events.url)
+        publishing = self._bind_carrier(pool, events.url)
         self._surroundings.wait_until_ready()
         self.environment = {
             **environment(
@@ -190,7 +193,7 @@ class LocalSystem:
                 sandbox=self.sandbox,
             ),
             **accounts,
-            "PINJAM_PUBSUB_URL": publishing.url,
+            **({"PINJAM_PUBSUB_URL": publishing.url} if publishing else {}),
             **self._surroundings.environment,
             "PINJAM_PROFILE": self._parts.profile,
             **self._overrides,
@@ -246,7 +249,11 @@ class LocalSystem:
         The sandbox's own sweep shows no token; a sweep may come at any time and does no harm.
         """
         inner = {name: app for name, app in functions.items() if name in EVENT_FUNCTIONS | {SWEEP}}
-        server = WsgiServer(mount(inner, token=self._secrets["gateway_token"], open_to_all=(SWEEP,)))
+        token = self._secrets["gateway_token"]
+        app = mount(inner, token=token, open_to_all=(SWEEP,))
+        if self._parts.events == "pubsub":
+            app = self._door = PushDoor(app, push_token=self._secrets["push_token"], token=token)
+        server = WsgiServer(app)
         self._running.callback(server.stop)
         return server
 
@@ -264,8 +271,18 @@ class LocalSystem:
         )
         self.sandbox = self._running.enter_context(SandboxServers(sandbox))
 
-    def _bind_broker(self, pool: ConnectionPool, functions_url: str) -> WsgiServer:
-        self.broker = Broker(
+    def _bind_carrier(self, pool: ConnectionPool, functions_url: str) -> WsgiServer | None:
+        """What carries events; the publishers' side of it, not yet answering, where that is in this process."""
+        if self._parts.events == "pubsub":
+            self.carrier = Topics(
+                url=self._surroundings.environment["PINJAM_PUBSUB_URL"],
+                project=PROJECT,
+                functions_url=functions_url,
+                door=self._door,
+                push=self._push,
+            )
+            return None
+        self.carrier = broker = Broker(
             pool,
             project=PROJECT,
             functions_url=functions_url,
@@ -273,7 +290,7 @@ class LocalSystem:
             subscriptions={str(topic): names for topic, names in SUBSCRIPTIONS.items()},
             settings=self._push,
         )
-        server = WsgiServer(self.broker.app)
+        server = WsgiServer(broker.app)
         self._running.callback(server.stop)
         return server
 
@@ -324,13 +341,16 @@ class LocalSystem:
             extra=extra,
         )
 
-    def _open(self, gateway: WsgiServer, events: WsgiServer, publishing: WsgiServer, scheduling: WsgiServer) -> None:
+    def _open(
+        self, gateway: WsgiServer, events: WsgiServer, publishing: WsgiServer | None, scheduling: WsgiServer
+    ) -> None:
         """Let work in from the inside out, so that nothing calls what is not there yet."""
-        publishing.start()
+        if publishing is not None:
+            publishing.start()
         scheduling.start()
         events.start()
-        self._running.callback(self.broker.stop)
-        self.broker.start()
+        self._running.callback(self.carrier.stop)
+        self.carrier.start()
         self._running.callback(self.tasks.stop)
         self.tasks.start()
         scheduler = Scheduler(
