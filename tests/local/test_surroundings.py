@@ -40,6 +40,17 @@ def test_a_part_that_the_profile_does_not_have_is_refused_before_anything_starts
             Parts.of(environment)
 
 
+def test_the_emulators_profile_has_all_emulators_unless_somebody_chooses_otherwise() -> None:
+    everything = Parts.of(EMULATORS | {"PINJAM_CACHE": "memory"})
+    assert everything == Parts(store="firestore", objects="gcs", accounts="emulator", events="pubsub")
+    assert everything.profile == "emulators"
+    assert Parts.of(EMULATORS | {"PINJAM_STORE": "postgres"}).store == "postgres"
+    assert Parts.of(EMULATORS | {"PINJAM_OBJECTS": "s3"}).objects == "s3"
+    assert Parts.of(EMULATORS | {"PINJAM_OBJECTS": "folder"}).objects == "folder"
+    minio = {"PINJAM_OBJECTS": "s3", "PINJAM_S3_URL": "http://minio"}
+    assert Parts.of(EMULATORS | minio).objects == "folder", "whoever brings a server needs none of ours"
+
+
 def test_redis_is_taken_where_it_is_there_unless_somebody_chooses_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,8 +135,8 @@ def test_a_database_is_discarded_with_the_server_that_a_crash_left_running(tmp_p
         ({"PINJAM_LIMITS": "strict", "PINJAM_STORE": "firestore", "PATH": "/bin"}, {"PINJAM_LIMITS": "strict"}),
         ({"PINJAM_BUCKET": "mine", "PINJAM_S3_REGION": "x"}, {}),
         (
-            {"PINJAM_S3_URL": "http://minio", "PINJAM_BUCKET": "mine"},
-            {"PINJAM_S3_URL": "http://minio", "PINJAM_BUCKET": "mine"},
+            {"PINJAM_OBJECTS": "s3", "PINJAM_S3_URL": "http://minio", "PINJAM_BUCKET": "mine"},
+            {"PINJAM_OBJECTS": "s3", "PINJAM_S3_URL": "http://minio", "PINJAM_BUCKET": "mine"},
         ),
     ],
 )

@@ -11,9 +11,11 @@ from tests.runtime.test_settings import COMPLETE
 from tests.world import make_world
 
 from pinjam.adapters.cloud_kms import CloudKms
+from pinjam.adapters.cloud_storage import CloudStorageObjects
 from pinjam.adapters.firestore import FirestoreStore
 from pinjam.adapters.postgres import PostgresStore
 from pinjam.adapters.pubsub import PubSubPublisher
+from pinjam.adapters.s3 import S3Objects
 from pinjam.adapters.twilio import TwilioMessenger
 from pinjam.adapters.zenziva import ZenzivaMessenger
 from pinjam.runtime import composition
@@ -154,6 +156,8 @@ def test_sms_goes_to_the_provider_that_is_named(provider: str, messenger: type[M
     [
         ({"PINJAM_STORE": "postgres"}, "store", PostgresStore),
         ({"PINJAM_STORE": "firestore", "PINJAM_DATABASE_AUTH": "password"}, "store", FirestoreStore),
+        ({"PINJAM_OBJECTS": "gcs"}, "objects", CloudStorageObjects),
+        ({"PINJAM_OBJECTS": "s3"}, "objects", S3Objects),
         ({}, "key_wrapper", CloudKms),
         ({}, "publisher", PubSubPublisher),
     ],

@@ -24,7 +24,14 @@ _APK_KEY_HASH = base64.urlsafe_b64encode(_FINGERPRINT).rstrip(b"=").decode()
 """Android names an app by its certificate's fingerprint, here in base64url and in `assetlinks.json` in hex."""
 
 _MAY_BE_CHOSEN = ("PINJAM_CORS_ORIGINS", "PINJAM_SMS_PROVIDER", "PINJAM_LIMITS", "PINJAM_CACHE", "PINJAM_REDIS_URL")
-_OWN_S3 = ("PINJAM_S3_URL", "PINJAM_S3_REGION", "PINJAM_S3_ACCESS_KEY", "PINJAM_S3_SECRET_KEY", "PINJAM_BUCKET")
+_OWN_S3 = (
+    "PINJAM_OBJECTS",
+    "PINJAM_S3_URL",
+    "PINJAM_S3_REGION",
+    "PINJAM_S3_ACCESS_KEY",
+    "PINJAM_S3_SECRET_KEY",
+    "PINJAM_BUCKET",
+)
 
 
 def passed_on(environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -17,9 +17,13 @@ from pinjam.local.emulators.firestore import FirestoreEmulator
 from pinjam.local.emulators.process import MissingProgram, ServerProcess
 from pinjam.local.emulators.pubsub import PubSubEmulator
 from pinjam.local.emulators.redis import RedisServer
+from pinjam.local.emulators.s3 import S3Server
+from pinjam.local.emulators.storage import StorageEmulator
 from pinjam.runtime.choices import SettingsError, chosen, profile_of, refuse_wrong_choices
 
 BUCKET = "pinjam-documents"
+_REGION = "us-east-1"
+"""The one in which a bucket is made without saying so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,7 @@ class Parts:
     """What stands behind each port; by default all of it is the local profile's own."""
 
     store: Literal["postgres", "firestore"] = "postgres"
+    objects: Literal["folder", "gcs", "s3"] = "folder"
     accounts: Literal["server", "emulator"] = "server"
     events: Literal["broker", "pubsub"] = "broker"
     cache: Literal["memory", "redis"] = "memory"
@@ -42,6 +47,7 @@ class Parts:
             return cls()
         return cls(
             store="firestore" if chosen(environment, "PINJAM_STORE") == "firestore" else "postgres",
+            objects=_objects(environment),
             accounts="emulator",
             events="pubsub",
             cache=_cache(environment),
@@ -51,6 +57,14 @@ class Parts:
     def profile(self) -> Literal["local", "emulators"]:
         """The profile whose settings fit these parts."""
         return "local" if self == Parts() else "emulators"
+
+
+def _objects(environment: Mapping[str, str]) -> Literal["folder", "gcs", "s3"]:
+    """What keeps documents' bytes, unless the caller brings an S3 server such as MinIO."""
+    choice = chosen(environment, "PINJAM_OBJECTS")
+    if choice == "s3":
+        return "folder" if environment.get("PINJAM_S3_URL") else "s3"
+    return "gcs" if choice == "gcs" else "folder"
 
 
 def _cache(environment: Mapping[str, str]) -> Literal["memory", "redis"]:
@@ -63,11 +77,15 @@ def _cache(environment: Mapping[str, str]) -> Literal["memory", "redis"]:
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """A child process, where it is for whoever reads the screen, and the variables that lead to it."""
+    """A child process, where it is for whoever reads the screen, and the variables that lead to it.
+
+    `prepare` is done once it answers.
+    """
 
     process: ServerProcess
     place: str
     variables: Mapping[str, str]
+    prepare: Callable[[], None] = lambda: None
 
 
 class Surroundings:
@@ -126,6 +144,7 @@ class Surroundings:
 
     def _wait_for(self, server: _Server, launched_at: float) -> None:
         server.process.wait_until_ready()
+        server.prepare()
         seconds = time.monotonic() - launched_at
         self._tell(f"  {server.process.name:<28} {server.place:<26} {seconds:4.1f} s")
 
@@ -133,6 +152,10 @@ class Surroundings:
         wanted: list[Callable[[], _Server]] = []
         if self._parts.store == "firestore":
             wanted.append(self._firestore)
+        if self._parts.objects == "gcs":
+            wanted.append(self._storage)
+        if self._parts.objects == "s3":
+            wanted.append(self._s3)
         if self._parts.accounts == "emulator":
             wanted.append(self._auth)
         if self._parts.events == "pubsub":
@@ -145,6 +168,29 @@ class Surroundings:
         emulator = FirestoreEmulator(self._folder)
         variables = {"PINJAM_STORE": "firestore", "FIRESTORE_EMULATOR_HOST": emulator.host}
         return _Server(emulator, emulator.host, variables)
+
+    def _storage(self) -> _Server:
+        emulator = StorageEmulator(self._folder)
+        variables = {
+            "PINJAM_OBJECTS": "gcs",
+            "PINJAM_BUCKET": BUCKET,
+            "STORAGE_EMULATOR_HOST": emulator.url,
+        }
+        place = emulator.url.removeprefix("http://")
+        return _Server(emulator, place, variables, prepare=lambda: emulator.make_bucket(BUCKET))
+
+    def _s3(self) -> _Server:
+        server = S3Server(self._folder)
+        variables = {
+            "PINJAM_OBJECTS": "s3",
+            "PINJAM_BUCKET": BUCKET,
+            "PINJAM_S3_URL": server.url,
+            "PINJAM_S3_REGION": _REGION,
+            "PINJAM_S3_ACCESS_KEY": "any",
+            "PINJAM_S3_SECRET_KEY": "any",
+        }
+        place = server.url.removeprefix("http://")
+        return _Server(server, place, variables, prepare=lambda: server.make_bucket(BUCKET))
 
     def _auth(self) -> _Server:
         emulator = AuthEmulator(self._folder, tools=self._tools, project=self._project, tell=self._tell)

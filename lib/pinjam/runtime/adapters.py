@@ -251,6 +251,25 @@ class Adapters:
     @cached_property
     def objects(self) -> "ObjectStore":
         """Documents' bytes."""
+        if self.settings.objects == "gcs":
+            return self._cloud_storage()
+        return self._s3() if self.settings.objects == "s3" else self._folder()
+
+    def _cloud_storage(self) -> "ObjectStore":
+        from pinjam.adapters.cloud_storage import CloudStorageObjects
+
+        storage = self.settings.cloud_storage
+        return CloudStorageObjects(bucket=storage.bucket, url=storage.url, token=self._token)
+
+    def _s3(self) -> "ObjectStore":
+        from pinjam.adapters.s3 import S3Objects
+
+        s3 = self.settings.s3
+        return S3Objects(
+            bucket=s3.bucket, url=s3.url, region=s3.region, access_key=s3.access_key, secret_key=s3.secret_key
+        )
+
+    def _folder(self) -> "ObjectStore":
         from pinjam.adapters.folder import FolderObjects
 
         return FolderObjects(root=self.settings.objects_path)
