@@ -14,11 +14,13 @@ import psycopg
 import pytest
 from argon2 import PasswordHasher
 from psycopg import sql
+from tests.machine import given
 
 from pinjam.domain.calendar import local_date
 from pinjam.local.dispatch import PushSettings
 from pinjam.local.people import People
 from pinjam.local.road import Reply, Road, Walker
+from pinjam.local.surroundings import Parts
 from pinjam.local.system import LocalSystem
 from pinjam.runtime.composition import install
 from pinjam.services.store import KINDS
@@ -30,9 +32,11 @@ QUICK = PushSettings(first_pause_s=0.05, longest_pause_s=0.2, deliveries=200)
 LIGHT = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 """Nobody guesses these passwords; production's strength is tested with the identity server."""
 
+EMULATORS = Parts(store="firestore", objects="gcs", accounts="emulator", events="pubsub")
 BOTH = ("local", "firestore")
 ON: Mapping[str, Sequence[str]] = {
-    "test_road": BOTH,
+    "test_road": (*BOTH, "emulators"),
+    "test_demo": ("local", "emulators"),
     "test_money": BOTH,
     "test_payouts": BOTH,
     "test_at_once": BOTH,
@@ -70,7 +74,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def where(request: pytest.FixtureRequest) -> str:
-    """Which kind of system: `local`, or the same with its records in `firestore`."""
+    """Which kind of system: `local`, the same with its records in `firestore`, or all of it on `emulators`."""
     name: str = request.param
     return name
 
@@ -96,10 +100,19 @@ def shared_system(where: str, state: Path, request: pytest.FixtureRequest) -> It
             "PINJAM_FIRESTORE_DATABASE": "journeys",
             "FIRESTORE_EMULATOR_HOST": url,
         }
-    with LocalSystem(
-        state, 0, overrides=overrides, push=QUICK, sweep_every_s=3600, durable=False, hasher=LIGHT
-    ) as running:
-        yield running
+    running = LocalSystem(
+        state,
+        0,
+        parts=EMULATORS if where == "emulators" else None,
+        overrides=overrides,
+        push=QUICK,
+        sweep_every_s=3600,
+        durable=False,
+        hasher=LIGHT,
+    )
+    given(running.start)
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 import json
 import socket
 from collections.abc import Iterable
+from contextlib import ExitStack
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import httpx
@@ -74,3 +75,10 @@ def test_a_request_that_is_not_proper_http_is_refused_in_json(request_bytes: byt
     assert json.loads(body)["code"] == code
     assert b"X-Request-Id: " in head
     assert b"Server:" not in head
+
+
+def test_connections_that_clients_forget_do_not_keep_others_out() -> None:
+    with WsgiServer(echo, connections=150) as server, ExitStack() as forgotten:
+        for _ in range(120):
+            forgotten.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        assert httpx.get(server.url, trust_env=False, timeout=10).status_code == 200

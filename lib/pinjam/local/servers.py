@@ -65,10 +65,20 @@ class WsgiServer:
     """Serves a WSGI application on a thread of its own until stopped.
 
     The socket is bound when the object is made, so `url` is known before `start` and a taken port is
-    refused early (PortInUse).
+    refused early (PortInUse). It holds at most so many `connections` open, those without a request for `idle_s`
+    seconds and a little more, and lets others wait.
     """
 
-    def __init__(self, app: WSGIApplication, *, host: str = "127.0.0.1", port: int = 0, threads: int = 8) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        threads: int = 8,
+        connections: int = 100,
+        idle_s: int = 120,
+    ) -> None:
         self._sockets: dict[int, object] = {}
         try:
             self._server = create_server(
@@ -78,6 +88,9 @@ class WsgiServer:
                 port=port,
                 threads=threads,
                 ident=None,
+                connection_limit=connections,
+                channel_timeout=idle_s,
+                cleanup_interval=min(30, idle_s),
                 max_request_header_size=MAX_HEADER_BYTES,
                 max_request_body_size=MAX_BODY_BYTES,
                 clear_untrusted_proxy_headers=False,

@@ -58,6 +58,7 @@ WHATSAPP_WEBHOOK_PATH = "/api/notifications/webhook/whatsapp"
 PAYOUT_WEBHOOK_PATH = "/api/payments/webhook/iris"
 _GATEWAY_THREADS = 16
 _CONNECTIONS = 12
+_PUSHES, _PUSH_IDLE_S = 1000, 10
 
 
 class MissingFile(Exception):
@@ -253,7 +254,8 @@ class LocalSystem:
         app = mount(inner, token=token, open_to_all=(SWEEP,))
         if self._parts.events == "pubsub":
             app = self._door = PushDoor(app, push_token=self._secrets["push_token"], token=token)
-        server = WsgiServer(app)
+        # Pub/Sub's emulator opens a connection for each push and forgets it.
+        server = WsgiServer(app, connections=_PUSHES, idle_s=_PUSH_IDLE_S)
         self._running.callback(server.stop)
         return server
 
