@@ -20,7 +20,6 @@ from pinjam.local.road import Reply, Road, Walker
 from pinjam.local.sandbox.midtrans import notification
 from pinjam.local.state import read_secrets
 from pinjam.local.system import LocalSystem
-from pinjam.services.store import Find
 
 WAIT_S = 30
 WEBHOOK = "/api/payments/webhook/midtrans"
@@ -166,8 +165,8 @@ def data_of(event: Event) -> str:
 
 
 def event_of(system: LocalSystem, topic: str, subject: str) -> Event:
-    page = system.app.store.read(lambda tx: tx.find(Find(kind=Event, where={}, descending=True, limit=100)))
-    return next(event for event in page.items if (event.topic, event.subject) == (topic, subject))
+    (event,) = records(system, Event, topic=topic, subject=subject)
+    return event
 
 
 def test_an_event_delivered_ten_times_at_once_decides_and_tells_once(
