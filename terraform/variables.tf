@@ -116,6 +116,14 @@ variable "providers_at" {
     condition     = contains(["zenziva", "twilio"], var.providers_at.sms)
     error_message = "providers_at.sms must be zenziva or twilio."
   }
+
+  validation {
+    condition = alltrue([
+      for name, value in var.providers_at : value != null
+      if startswith(name, "${var.providers_at.sms}_")
+    ])
+    error_message = "providers_at must have all that begins with the name of the SMS provider."
+  }
 }
 
 variable "redis" {

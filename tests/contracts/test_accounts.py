@@ -324,3 +324,20 @@ def test_an_answer_outside_the_protocol_is_unavailable_not_a_wrong_password(stat
         with pytest.raises(Unavailable):
             accounts.sign_in_as("u", claims={})
         accounts.close()
+
+
+def test_an_account_that_is_gone_signs_nobody_in_where_only_administrators_make_accounts() -> None:
+    """As in the deployment: there a custom token makes no account, but is refused."""
+
+    def refusing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if str(environ["PATH_INFO"]).endswith(":signJwt"):
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [b'{"signedJwt": "a.b.c"}']
+        start_response("400 Bad Request", [("Content-Type", "application/json")])
+        return [b'{"error": {"code": 400, "message": "ADMIN_ONLY_OPERATION"}}']
+
+    with WsgiServer(refusing) as server:
+        accounts = at(server.url)
+        with pytest.raises(WrongCredentials):
+            accounts.sign_in_as("u", claims={})
+        accounts.close()

@@ -39,6 +39,8 @@ _WRONG = frozenset(
         "MISSING_PASSWORD",
         "USER_DISABLED",
         "USER_NOT_FOUND",
+        # A custom token for an account that is not there, where users may not sign up by themselves.
+        "ADMIN_ONLY_OPERATION",
         "TOKEN_EXPIRED",
         "INVALID_REFRESH_TOKEN",
         "MISSING_REFRESH_TOKEN",
