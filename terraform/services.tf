@@ -13,6 +13,7 @@ locals {
     "cloudscheduler",
     "cloudtasks",
     "compute",
+    "endpoints",
     "fcm",
     "fcmregistrations",
     "firebase",

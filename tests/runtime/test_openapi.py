@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from pinjam.local.documents import documents
+from pinjam.local.documents import documents, load_apis
+from pinjam.runtime.openapi import BACKEND, PROJECT, for_gateway
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,6 +154,32 @@ def test_every_operation_states_its_backend(gateway: dict[str, Any]) -> None:
         assert backend["path_translation"] == "APPEND_PATH_TO_ADDRESS"
         assert backend["jwt_audience"] == backend["address"]
         assert backend["address"].rsplit("/", 1)[-1] in folders
+
+
+def test_every_operation_of_the_gateway_states_a_deadline_that_the_gateways_can_keep(gateway: dict[str, Any]) -> None:
+    for methods in gateway["paths"].values():
+        for method, operation in methods.items():
+            backend = operation["x-google-backend"]
+            assert set(backend) == {"address", "path_translation", "jwt_audience", "deadline"}, method
+            # ESPv2 itself is stopped after 60 seconds.
+            assert 0 < backend["deadline"] < 60
+
+
+def test_a_token_is_taken_from_nowhere_but_where_functions_get_it_too(gateway: dict[str, Any]) -> None:
+    """Otherwise a caller of ESPv2, which names its header of claims otherwise, could send a header of their own."""
+    firebase = gateway["securityDefinitions"]["firebase"]
+    assert firebase["x-google-jwt-locations"] == [{"header": "Authorization", "value_prefix": "Bearer "}]
+
+
+def test_the_deployment_replaces_every_placeholder(made: dict[str, str]) -> None:
+    """As terraform/gateway.tf does it, by text."""
+    assert (PROJECT, BACKEND) == ("pinjam-local", "https://functions.invalid")
+    terraform = (ROOT / "terraform" / "gateway.tf").read_text(encoding="utf-8")
+    assert f'"{BACKEND}"' in terraform
+    assert f'"{PROJECT}"' in terraform
+    replaced = made["gateway/openapi.json"].replace(BACKEND, "https://region-lender.example").replace(PROJECT, "lender")
+    apis = load_apis(ROOT / "functions")
+    assert json.loads(replaced) == for_gateway(apis, project="lender", backend="https://region-lender.example")
 
 
 def test_paths_of_one_function_lead_to_one_function(gateway: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pinjam.domain.task import RATES
+from pinjam.local.dispatch import PushSettings
 from pinjam.local.needs import Needs, needs_of
 from pinjam.runtime.api import Api
 from pinjam.services.subscriptions import SUBSCRIPTIONS
@@ -18,8 +19,8 @@ _LIBRARY = Path(__file__).resolve().parents[1]
 def facts(functions: Path, apis: Iterable[Api]) -> Mapping[str, Any]:
     """The functions with who calls each and what it uses, and what the staff's commands use;
 
-    which function hears of which topic; the queues' rates. `apis` are those of the functions that answer requests:
-    through the gateway, or the scheduler's where internal.
+    which function hears of which topic, and how often each event is brought at most; the queues' rates. `apis` are
+    those of the functions that answer requests: through the gateway, or the scheduler's where internal.
     """
     callers = {api.name: "scheduler" if api.internal else "gateway" for api in apis}
     described = {}
@@ -30,6 +31,7 @@ def facts(functions: Path, apis: Iterable[Api]) -> Mapping[str, Any]:
         "commands": {name: _described(needs_of(_LIBRARY / f"{name}.py")) for name in STAFF_COMMANDS},
         "functions": described,
         "subscriptions": {topic: sorted(names) for topic, names in sorted(SUBSCRIPTIONS.items())},
+        "deliveries": PushSettings().deliveries,
         "queues": {queue: asdict(rate) for queue, rate in sorted(RATES.items())},
     }
 

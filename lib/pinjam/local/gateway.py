@@ -2,7 +2,7 @@
 
 It answers in the gateway's own words before a function is asked, and hands over what the gateway hands
 over. Known differences: a function that outlives its deadline is answered for with 504 only once it has
-ended, because it runs in this process; a token is taken from `Authorization` only, not from a query.
+ended, because it runs in this process.
 """
 
 import hmac

@@ -1,7 +1,8 @@
-"""`python -m pinjam.local.packages`: one zip for each function, as Google's builders take it.
+"""`python -m pinjam.local.packages`: a zip for each function, and a folder of commands, as Google's builders take them.
 
 A package holds the function's `main.py`, `pinjam` without what only this machine needs, compiled, and a
-`requirements.txt` with hashes of only what the function imports. The same sources give the same bytes.
+`requirements.txt` with hashes of only what the function imports. The same sources give the same bytes. The folder
+becomes an image with the migrations and the staff's commands.
 """
 
 import argparse
@@ -10,13 +11,15 @@ import importlib.metadata
 import json
 import marshal
 import re
+import shutil
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -29,7 +32,8 @@ RUNTIME = f"python{sys.version_info[0]}{sys.version_info[1]}"
 ALWAYS = ("functions-framework",)
 _IMPLIED = {"zoneinfo": "tzdata"}
 """What a module of the standard library reads from a distribution."""
-_LEFT_OUT = ("local", "migrations")
+COMMANDS = "commands"
+_LOCAL, _MIGRATIONS = "local", "migrations"
 _TARGET = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
 _UNCHECKED = (1).to_bytes(4, "little")
 _WITHOUT_SHARING = 2
@@ -45,9 +49,31 @@ def pack(function: str, *, repository: Path = REPOSITORY) -> Mapping[str, bytes]
     files = {
         "main.py": main.read_bytes(),
         "requirements.txt": requirements(libraries, repository=repository).encode(),
-        **_library(repository / "lib" / "pinjam"),
+        **_library(repository / "lib" / "pinjam", without=(_LOCAL, _MIGRATIONS)),
     }
     return dict(sorted(files.items()))
+
+
+def pack_commands(*, repository: Path = REPOSITORY) -> Mapping[str, bytes]:
+    """The files of the image of `python -m pinjam.<command>`, of which the migrations are what it runs by itself."""
+    project = _project(repository)
+    asked = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["migrate"]])
+    files = {
+        ".python-version": f"{sys.version_info[0]}.{sys.version_info[1]}\n".encode(),
+        "Procfile": b"web: python -m pinjam.migrations\n",
+        "requirements.txt": _locked_with_needs(asked, repository).encode(),
+        **_library(repository / "lib" / "pinjam", without=(_LOCAL,)),
+    }
+    return dict(sorted(files.items()))
+
+
+def write_folder(files: Mapping[str, bytes], to: Path) -> None:
+    """Write a folder that holds these files and nothing else."""
+    if to.exists():
+        shutil.rmtree(to)
+    for path, content in files.items():
+        (to / path).parent.mkdir(parents=True, exist_ok=True)
+        (to / path).write_bytes(content)
 
 
 def write_zip(files: Mapping[str, bytes], to: Path) -> str:
@@ -63,20 +89,27 @@ def write_zip(files: Mapping[str, bytes], to: Path) -> str:
 def requirements(libraries: Iterable[str], *, repository: Path = REPOSITORY) -> str:
     """The part of the lock that these modules need, with hashes, in the form that pip takes."""
     wanted = {_IMPLIED.get(name) or _distribution(name) for name in libraries}
-    direct = _direct(repository)
+    # What the project asks for, it asks for with its extras.
+    direct = {canonicalize_name(one.name): one for one in map(Requirement, _project(repository)["dependencies"])}
+    asked = (direct.get(canonicalize_name(name), Requirement(name)) for name in {*wanted, *ALWAYS})
+    return _locked_with_needs(asked, repository)
+
+
+def _locked_with_needs(asked: Iterable[Requirement], repository: Path) -> str:
+    """The lock's entries of these distributions and of all that they need, in the order of their names."""
     names: set[str] = set()
-    for name in sorted({*wanted, *ALWAYS}):
-        _add(names, direct.get(canonicalize_name(name), Requirement(name)))
+    for requirement in asked:
+        _add(names, requirement)
     locked = _locked(repository)
     return "".join(locked[name] for name in sorted(names))
 
 
-def _library(root: Path) -> dict[str, bytes]:
+def _library(root: Path, *, without: Collection[str]) -> dict[str, bytes]:
     """The files of `pinjam` and, beside each module, its compiled code, which is never checked against it."""
     found: dict[str, bytes] = {}
     for path in sorted(root.rglob("*")):
         inner = path.relative_to(root)
-        if not path.is_file() or inner.parts[0] in _LEFT_OUT or "__pycache__" in inner.parts:
+        if not path.is_file() or inner.parts[0] in without or "__pycache__" in inner.parts:
             continue
         name, content = f"pinjam/{inner.as_posix()}", path.read_bytes()
         found[name] = content
@@ -112,11 +145,10 @@ def _distribution(module: str) -> str:
 
 
 @cache
-def _direct(repository: Path) -> Mapping[str, Requirement]:
-    """What the project asks for at run time, with its extras."""
-    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    asked = [Requirement(text) for text in project["dependencies"]]
-    return {canonicalize_name(one.name): one for one in asked}
+def _project(repository: Path) -> Mapping[str, Any]:
+    """What pyproject.toml says of the project."""
+    project: Mapping[str, Any] = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    return project
 
 
 def _add(names: set[str], requirement: Requirement) -> None:
@@ -154,7 +186,7 @@ def _locked(repository: Path) -> Mapping[str, str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write all packages and `packages.json`, which names each one's SHA-256 and the runtime they are for."""
+    """Write all packages and the folder of commands, and `packages.json`: each zip's SHA-256, and the runtime."""
     parser = argparse.ArgumentParser(prog="python -m pinjam.local.packages", description=__doc__)
     parser.add_argument("--to", type=Path, default=REPOSITORY / ".build" / "packages", help="the folder to write to")
     to: Path = parser.parse_args(arguments).to
@@ -169,6 +201,8 @@ def main(arguments: Sequence[str]) -> int:
         print(
             f"{function:<16} {package.stat().st_size / 1e6:5.1f} MB  {libraries:>2} libraries  {hashes[function][:12]}"
         )
+    write_folder(pack_commands(), to / COMMANDS)
+    print(f"{COMMANDS:<16} a folder, for an image")
     manifest = {"runtime": RUNTIME, "sha256": hashes}
     (to / "packages.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return 0

@@ -102,6 +102,9 @@ def for_gateway(apis: Iterable[Api], *, project: str = PROJECT, backend: str = B
                     "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
                 ),
                 "x-google-audiences": project,
+                # Nowhere else, such as in the query: only from there does the token reach the function, too, which then
+                # need not believe what a header says of it.
+                "x-google-jwt-locations": [{"header": "Authorization", "value_prefix": "Bearer "}],
             }
         },
         "paths": dict(sorted(paths.items())),
