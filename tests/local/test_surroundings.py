@@ -65,9 +65,14 @@ def test_redis_is_taken_where_it_is_there_unless_somebody_chooses_otherwise(
 
 def test_all_that_is_missing_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    surroundings = around(tmp_path, Parts(store="firestore", accounts="emulator", cache="redis"), pytest.fail)
-    with pytest.raises(MissingProgram, match=r"(?s)java is not.*\n.*node is not.*\n.*redis-server is not"):
+    parts = Parts(store="firestore", objects="gcs", accounts="emulator", events="pubsub", cache="redis")
+    surroundings = around(tmp_path, parts, pytest.fail)
+    with pytest.raises(MissingProgram) as lack:
         surroundings.launch()
+    lines = str(lack.value).splitlines()
+    wanted = ("java is not", "component cloud-firestore-emulator", "node is not", "component pubsub", "redis-server is")
+    assert len(lines) == len(wanted)
+    assert all(words in line for words, line in zip(wanted, lines, strict=True)), lines
     assert surroundings.environment == {}
     surroundings.wait_until_ready()
     surroundings.stop()

@@ -6,16 +6,18 @@ wire protocols instead, as far as somebody chose them. Sandbox providers and tas
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from pinjam.local.emulators import firestore, pubsub
 from pinjam.local.emulators.auth import OWNER, AuthEmulator
-from pinjam.local.emulators.firestore import FirestoreEmulator
+from pinjam.local.emulators.gcloud import component, java
 from pinjam.local.emulators.process import MissingProgram, ServerProcess
-from pinjam.local.emulators.pubsub import PubSubEmulator
 from pinjam.local.emulators.redis import RedisServer
 from pinjam.local.emulators.s3 import S3Server
 from pinjam.local.emulators.storage import StorageEmulator
@@ -75,6 +77,15 @@ def _cache(environment: Mapping[str, str]) -> Literal["memory", "redis"]:
     return "redis" if asked or shutil.which("redis-server") else "memory"
 
 
+@contextmanager
+def _noting(missing: dict[str, None]) -> Iterator[None]:
+    """Keep in mind what this machine lacks, and go on."""
+    try:
+        yield
+    except MissingProgram as lack:
+        missing[str(lack)] = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Server:
     """A child process, where it is for whoever reads the screen, and the variables that lead to it.
@@ -111,12 +122,15 @@ class Surroundings:
 
     def launch(self) -> None:
         """Start all of them at once, without waiting. MissingProgram names everything that this machine lacks."""
-        servers, missing = [], []
-        for make in self._wanted():
-            try:
+        servers: list[_Server] = []
+        missing: dict[str, None] = {}  # Each once, in this order.
+        for make, programs in self._wanted():
+            # Whatever a server needs is looked for, not only up to the first thing that is not there.
+            for look in programs:
+                with _noting(missing):
+                    look()
+            with _noting(missing):
                 servers.append(make())
-            except MissingProgram as lack:
-                missing.append(str(lack))
         if missing:
             raise MissingProgram("\n".join(missing))
         self._servers = servers
@@ -148,24 +162,21 @@ class Surroundings:
         seconds = time.monotonic() - launched_at
         self._tell(f"  {server.process.name:<28} {server.place:<26} {seconds:4.1f} s")
 
-    def _wanted(self) -> Sequence[Callable[[], _Server]]:
-        wanted: list[Callable[[], _Server]] = []
-        if self._parts.store == "firestore":
-            wanted.append(self._firestore)
-        if self._parts.objects == "gcs":
-            wanted.append(self._storage)
-        if self._parts.objects == "s3":
-            wanted.append(self._s3)
-        if self._parts.accounts == "emulator":
-            wanted.append(self._auth)
-        if self._parts.events == "pubsub":
-            wanted.append(self._pubsub)
-        if self._parts.cache == "redis":
-            wanted.append(self._redis)
-        return wanted
+    def _wanted(self) -> Sequence[tuple[Callable[[], _Server], Sequence[Callable[[], object]]]]:
+        """What makes each server, and what looks for its programs."""
+        parts = self._parts
+        table = (
+            (parts.store == "firestore", self._firestore, (java, partial(component, firestore.NAME))),
+            (parts.objects == "gcs", self._storage, ()),
+            (parts.objects == "s3", self._s3, ()),
+            (parts.accounts == "emulator", self._auth, ()),
+            (parts.events == "pubsub", self._pubsub, (java, partial(component, pubsub.NAME))),
+            (parts.cache == "redis", self._redis, ()),
+        )
+        return [(make, programs) for wanted, make, programs in table if wanted]
 
     def _firestore(self) -> _Server:
-        emulator = FirestoreEmulator(self._folder)
+        emulator = firestore.FirestoreEmulator(self._folder)
         variables = {"PINJAM_STORE": "firestore", "FIRESTORE_EMULATOR_HOST": emulator.host}
         return _Server(emulator, emulator.host, variables)
 
@@ -203,7 +214,7 @@ class Surroundings:
         return _Server(emulator, emulator.host, variables)
 
     def _pubsub(self) -> _Server:
-        emulator = PubSubEmulator(self._folder)
+        emulator = pubsub.PubSubEmulator(self._folder)
         variables = {"PUBSUB_EMULATOR_HOST": emulator.host, "PINJAM_PUBSUB_URL": f"http://{emulator.host}"}
         return _Server(emulator, emulator.host, variables)
 
