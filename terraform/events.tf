@@ -8,7 +8,8 @@ locals {
     }
   ]...)
 
-  kept_days    = { events = 7, dead_letters = 31 } # 31 days are the most that Pub/Sub keeps.
+  # The code remembers for longer than this what it has taken in, so that nothing has its effect twice.
+  kept_days    = local.system.kept_days
   pubsub_agent = "serviceAccount:${local.service_agents["pubsub"]}"
 }
 

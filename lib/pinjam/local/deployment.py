@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pinjam.domain.retention import DEAD_LETTERS_KEPT, SUBSCRIPTION_KEEPS
 from pinjam.domain.task import RATES
 from pinjam.local.dispatch import PushSettings
 from pinjam.local.needs import Needs, needs_of
@@ -19,8 +20,9 @@ _LIBRARY = Path(__file__).resolve().parents[1]
 def facts(functions: Path, apis: Iterable[Api]) -> Mapping[str, Any]:
     """The functions with who calls each and what it uses, and what the staff's commands use;
 
-    which function hears of which topic, and how often each event is brought at most; the queues' rates. `apis` are
-    those of the functions that answer requests: through the gateway, or the scheduler's where internal.
+    which function hears of which topic, how often an event is brought at most, and how long it is kept; the queues'
+    rates. `apis` are those of the functions that answer requests: through the gateway, or the scheduler's where
+    internal.
     """
     callers = {api.name: "scheduler" if api.internal else "gateway" for api in apis}
     described = {}
@@ -32,6 +34,7 @@ def facts(functions: Path, apis: Iterable[Api]) -> Mapping[str, Any]:
         "functions": described,
         "subscriptions": {topic: sorted(names) for topic, names in sorted(SUBSCRIPTIONS.items())},
         "deliveries": PushSettings().deliveries,
+        "kept_days": {"events": SUBSCRIPTION_KEEPS.days, "dead_letters": DEAD_LETTERS_KEPT.days},
         "queues": {queue: asdict(rate) for queue, rate in sorted(RATES.items())},
     }
 
