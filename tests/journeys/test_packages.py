@@ -5,11 +5,13 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pinjam.adapters.event_messages import event_message
 from pinjam.domain.trail import Event
@@ -24,6 +26,9 @@ from pinjam.services.subscriptions import SUBSCRIPTIONS
 
 FUNCTIONS = sorted(path.parent.name for path in (REPOSITORY / "functions").glob("*/main.py"))
 UV = str(Path(sys.executable).with_name("uv"))
+
+PLAIN = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": "", "PYTHONPYCACHEPREFIX": ""}
+"""The compiled code of packages and libraries counts, not what this run's environment says of any."""
 
 Ask = Callable[[Road, Walker], int]
 
@@ -55,58 +60,81 @@ CALLS: Mapping[str, tuple[Ask, int]] = {
 
 
 @pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], Path]:
-    """An environment that has these requirements and nothing else; functions that need the same share one."""
-    made: dict[bytes, Path] = {}
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Turns one environment into that of each package: it takes out what the last one had and this one did not ask for.
 
-    def environment(requirements: bytes) -> Path:
-        if requirements not in made:
-            folder = tmp_path_factory.mktemp("environment")
-            listed = folder / "requirements.txt"
-            listed.write_bytes(requirements)
-            python = folder / "venv" / "bin" / "python"
-            run(UV, "venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
-            run(UV, "pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(listed))
-            made[requirements] = python
-        return made[requirements]
+    What all of them ask for is installed, and compiled at its first import, only once.
+    """
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    python = folder / "bin" / "python"
+    run(UV, "venv", "--quiet", "--python", sys.executable, str(folder))
 
-    return environment
+    def prepared(requirements: Path) -> Path:
+        run(UV, "pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(requirements))
+        return python
+
+    return prepared
 
 
-def run(*command: str, **given: Any) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, **given)  # noqa: S603 - our own words
+def run(*command: str) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own words
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def asked_for(requirements: Path) -> set[str]:
+    """The distributions that a package asks for on this machine."""
+    lines = [line.removesuffix("\\").strip() for line in requirements.read_text().splitlines() if "==" in line]
+    found = map(Requirement, lines)
+    return {canonicalize_name(one.name) for one in found if one.marker is None or one.marker.evaluate()}
+
+
+def installed(python: Path) -> set[str]:
+    """The distributions that a Python has."""
+    frozen = run(UV, "pip", "freeze", "--python", str(python)).splitlines()
+    return {canonicalize_name(Requirement(line).name) for line in frozen}
 
 
 @contextmanager
 def unpacked(name: str, folder: Path, python: Path, state: Path) -> Iterator[str]:
-    """The address of the function as Google starts it, from its package, once it answers."""
+    """The address of the function as Google starts it, from its package, once it answers.
+
+    Most libraries are imported on first use, and one call uses few: here all are imported before it starts.
+    """
     port = free_port()
+    libraries = sorted(needs_of(REPOSITORY / "functions" / name / "main.py").libraries)
+    started = (
+        f"import {', '.join(libraries)}; import runpy; runpy.run_module('functions_framework', run_name='__main__')"
+    )
     program = ServerProcess(
         name,
         [
-            *("env", f"--chdir={folder}", str(python.with_name("functions-framework")), "--source=main.py"),
-            *(f"--target={name}", "--signature-type=http", "--host=127.0.0.1", f"--port={port}"),
+            *("env", f"--chdir={folder}", str(python), "-c", started, "--source=main.py", f"--target={name}"),
+            *("--signature-type=http", "--host=127.0.0.1", f"--port={port}"),
         ],
         log=folder / "output.log",
         ready=lambda: answers(port),
-        # The compiled code of the package counts, not what this run's environment says of any.
-        environment={"PINJAM_STATE": str(state), "PYTHONPATH": "", "PYTHONPYCACHEPREFIX": ""},
+        environment={"PINJAM_STATE": str(state), **PLAIN},
     )
     with program:
         yield f"http://127.0.0.1:{port}"
 
 
 def answers(port: int) -> bool:
+    """Whether it answers anything at all; once it listens, this waits for it."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/nothing", trust_env=False).status_code >= 400
-    except httpx.TransportError:
+        connection.request("GET", "/nothing")
+        return connection.getresponse().status >= 400
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 @pytest.fixture
 def package(
-    request: pytest.FixtureRequest, tmp_path: Path, environments: Callable[[bytes], Path]
+    request: pytest.FixtureRequest, tmp_path: Path, environment: Callable[[Path], Path]
 ) -> tuple[str, Path, Path]:
     """The function's name, the folder that its zip was unpacked into, and the Python that has its libraries."""
     name: str = request.param
@@ -114,7 +142,7 @@ def package(
     with zipfile.ZipFile(tmp_path / "package.zip") as archive:
         archive.extractall(tmp_path / "package")
     (tmp_path / "package.zip").unlink()
-    return name, tmp_path / "package", environments((tmp_path / "package" / "requirements.txt").read_bytes())
+    return name, tmp_path / "package", environment(tmp_path / "package" / "requirements.txt")
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +174,7 @@ def test_a_package_starts_with_only_its_requirements_and_answers(
     package: tuple[str, Path, Path], borrower: Walker, system: LocalSystem, state: Path
 ) -> None:
     name, folder, python = package
-    libraries = sorted(needs_of(REPOSITORY / "functions" / name / "main.py").libraries)
-    run(str(python), "-c", "import " + ", ".join(libraries), cwd=folder)
+    assert installed(python) == asked_for(folder / "requirements.txt")
     with unpacked(name, folder, python, state) as url:
         if name in EVENT_FUNCTIONS:
             assert told_again(url, system, name) == 200

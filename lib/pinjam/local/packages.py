@@ -119,6 +119,7 @@ def _library(root: Path, *, without: Collection[str]) -> dict[str, bytes]:
     return found
 
 
+@cache
 def _compiled(source: bytes, name: str) -> bytes:
     """A `.pyc` that is never checked against its source (PEP 552).
 
@@ -132,7 +133,7 @@ def _compiled(source: bytes, name: str) -> bytes:
 @cache
 def _distribution(module: str) -> str:
     """The distribution that a module was installed from. LookupError if there is none."""
-    candidates = importlib.metadata.packages_distributions().get(module.partition(".")[0], [])
+    candidates = _installed().get(module.partition(".")[0], [])
     if len(set(candidates)) == 1:
         return candidates[0]
     # Several share a namespace: whose file is it?
@@ -142,6 +143,12 @@ def _distribution(module: str) -> str:
         if {f"{path}.py", f"{path}/__init__.py"} & files:
             return name
     raise LookupError(f"nothing that is installed here has a module {module}")
+
+
+@cache
+def _installed() -> Mapping[str, list[str]]:
+    """The distributions behind each top-level module; to look takes half a second."""
+    return importlib.metadata.packages_distributions()
 
 
 @cache
