@@ -72,6 +72,22 @@ resource "google_secret_manager_secret_version" "generated" {
   secret_data = local.generated_secrets[each.key]
 }
 
+# The number of the version that is the latest now, and never its value. So a new value is taken by an apply, each revision
+# of a function keeps the value that it was tried with, and the plan stops where a value is missing.
+data "google_secret_manager_secret_version" "latest" {
+  for_each = setsubtract(keys(local.secrets), keys(local.generated_secrets))
+
+  fetch_secret_data = false
+  secret            = google_secret_manager_secret.setting[each.key].secret_id
+}
+
+locals {
+  secret_versions = merge(
+    { for variable, found in data.google_secret_manager_secret_version.latest : variable => found.version },
+    { for variable, made in google_secret_manager_secret_version.generated : variable => made.version },
+  )
+}
+
 # Only those whose settings have the variable may read it.
 resource "google_secret_manager_secret_iam_member" "reader" {
   for_each = merge([
