@@ -1,7 +1,7 @@
 # What builds the functions' images, and where these are kept.
 
 locals {
-  # Migrations and the staff's commands: built from .build/packages by `gcloud builds submit --pack` (docs/deploy.md).
+  # Migrations and the staff's commands: image.yaml builds it from .build/packages/commands (docs/deploy.md).
   image = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.functions.repository_id}/pinjam:latest"
 }
 
@@ -56,6 +56,18 @@ resource "google_project_iam_member" "builder_reads" {
   condition {
     title      = "sources-of-functions"
     expression = "resource.name.startsWith('projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-')"
+  }
+}
+
+# The sources of the image of commands are put beside the packages.
+resource "google_storage_bucket_iam_member" "builder" {
+  bucket = google_storage_bucket.packages.name
+  member = google_service_account.builder.member
+  role   = "roles/storage.objectViewer"
+
+  condition {
+    title      = "sources-of-the-image"
+    expression = "resource.name.startsWith('projects/_/buckets/${google_storage_bucket.packages.name}/objects/builds/')"
   }
 }
 
