@@ -250,6 +250,16 @@ def test_each_request_has_one_canonical_line(functions: Functions, lines: pytest
     assert (record.name, record.levelname) == ("pinjam.request", "INFO")
 
 
+@pytest.mark.parametrize(("said", "count"), [(None, 0), ("192.0.2.1", 1), ("198.51.100.7, 192.0.2.1", 2)])
+def test_the_line_tells_by_how_many_addresses_a_request_came_and_none_of_them(
+    functions: Functions, lines: pytest.LogCaptureFixture, said: str | None, count: int
+) -> None:
+    functions.call("loans", "GET", "/api/loans", headers={"X-Forwarded-For": said} if said else {})
+    (record,) = [one for one in lines.records if one.message == "request"]
+    assert record.forwarded == count  # type: ignore[attr-defined]  # what the call passed as a fact
+    assert "192.0.2.1" not in json.dumps(record.__dict__, default=str)
+
+
 @pytest.mark.parametrize(
     ("call", "route", "status", "problem"),
     [

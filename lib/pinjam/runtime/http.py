@@ -215,13 +215,19 @@ def _address(app: App, request: Request) -> str:
     Each proxy adds, at the end of X-Forwarded-For, whom it was called by. What stands before those is the
     caller's own claim. Called without a gateway, the address is the connection's.
     """
-    passed = request.headers.get("X-Forwarded-For", "").split(",")
+    passed = _forwarded(request)
     hops = app.settings.trusted_hops
-    said = passed[-hops] if 0 < hops <= len(passed) and passed != [""] else request.remote_addr or ""
+    said = passed[-hops] if 0 < hops <= len(passed) else request.remote_addr or ""
     try:
         return str(ip_address(said.strip()))
     except ValueError:
         return ""
+
+
+def _forwarded(request: Request) -> list[str]:
+    """The addresses that a call says it came through, the nearest last."""
+    said = request.headers.get("X-Forwarded-For", "")
+    return said.split(",") if said else []
 
 
 def _key(request: Request) -> str:
@@ -366,6 +372,8 @@ def _write_line(
             "status": response.status_code,
             "problem": problem.code if problem else None,
             "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+            # By which PINJAM_TRUSTED_HOPS is measured: a call that names none has only what our proxies appended.
+            "forwarded": len(_forwarded(request)),
         },
     )
 
