@@ -18,10 +18,10 @@ export PINJAM_PROFILE = $(PROFILE)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered documents golden package lock clean
+.PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered documents golden package deploy-check lock clean
 
 help: ## Show what can be done here
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 run: $(INSTALLED) ## Run the whole system on this machine (PORT=8080, PINJAM_STATE=.local, PROFILE=emulators)
 	@exec $(BIN)/python -m pinjam.local
@@ -76,6 +76,20 @@ documents: $(INSTALLED) ## Write the OpenAPI documents, and what Terraform must 
 
 package: $(INSTALLED) ## Pack each function for the deployment (.build/packages)
 	@$(BIN)/python -m pinjam.local.packages
+
+# A tool that plans without a network or an account. Without it Terraform fetches the providers.
+TERRAFORM_OFFLINE ?= ../shared/tools/terraform-offline/check
+
+deploy-check: ## Check terraform/: its form, and a plan of each environment where TERRAFORM_OFFLINE is there
+	@if test -x "$(TERRAFORM_OFFLINE)"; then \
+		for environment in dev prod; do \
+			"$(TERRAFORM_OFFLINE)" terraform -- -var-file=env/$$environment.tfvars || exit 1; \
+		done; \
+	else \
+		terraform fmt -check -recursive -diff terraform \
+			&& terraform -chdir=terraform init -backend=false -input=false \
+			&& terraform -chdir=terraform validate; \
+	fi
 
 golden: $(INSTALLED) ## Write the tables of prices in tests/golden from the policies
 	$(BIN)/python -m pinjam.local.golden

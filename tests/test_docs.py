@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,28 @@ MOST_WORDS = 300
 
 LINK = re.compile(r"\[[^]]*]\(([^)\s]+)\)")
 CODE = re.compile(r"```.*?```|`[^`]+`", re.DOTALL)
-TARGET = re.compile(r"(?:^|`|[A-Z]=\S+ )make ([a-z]+)", re.MULTILINE)
+TARGET = re.compile(r"(?:^|`|[A-Z]=\S+ |&& )make ([a-z-]+)", re.MULTILINE)
 ROUTE = re.compile(r"(?:\b(GET|POST|PUT|PATCH|DELETE) )?(?<![\w.])(?:\$API)?(/(?:api|sandbox)/[^\s`\"'?|)]+)")
 PLACE = re.compile(r"\{\w+\}|\$\w+|<[\w:]+>")
 BODY = re.compile(r"\$API(/api/[^\s\"?]+)[^\n]*-d '(\{.*?\})'", re.DOTALL)
+
+MODULE = re.compile(r"python -m (pinjam[\w.]*)")
+VARIABLE = re.compile(r"PINJAM_[A-Z0-9_]*[A-Z0-9]\b")
+STAFF = re.compile(r"(?:^|`)staff ([a-z]+)", re.MULTILINE)
+
+DEPLOYING = ROOT / "docs" / "deploy.md"
+TERRAFORM = ROOT / "terraform"
+IN_TERRAFORM = {
+    "resource": r"\b(google_\w+\.\w+|random_\w+\.\w+)",
+    "variable": r"-var=(\w+)=|`(\w+) = |`((?!google_)\w+)\.\w+`",
+    "output": r"\boutput (?:-raw |-json )?(\w+)",
+    "name": (
+        r"(?:scheduler jobs (?:pause|resume)|run jobs execute|compute (?:ssh|instances reset)|subscriptions seek \S+--"
+        r"|sql instances (?:clone|patch)|--instance=|--database=|--restore-instance=) ?([a-z]+)(?:-restored)?"
+    ),
+    "account": r"\b([a-z-]+)@\$PROJECT",
+}
+"""What the guide to deployments says in code, by what it must be in Terraform's files."""
 
 Json = Mapping[str, Any]
 
@@ -62,7 +81,7 @@ def test_every_relative_link_leads_to_a_file_of_the_repository(document: Path) -
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {target for code in CODE.findall(document.read_text()) for target in TARGET.findall(code)}
     assert named - targets == set()
 
@@ -93,6 +112,49 @@ def test_bodies_in_the_readme_have_the_fields_of_their_routes() -> None:
         schema = document["components"]["schemas"][reference.rpartition("/")[2]]
         assert body.keys() <= schema["properties"].keys(), path
         assert set(schema.get("required", ())) <= body.keys(), path
+
+
+def declared(what: str) -> set[str]:
+    """The names that Terraform's files declare of one kind in IN_TERRAFORM."""
+    text = "\n".join(path.read_text() for path in sorted(TERRAFORM.glob("*.tf")))
+    if what == "resource":
+        return {f"{kind}.{name}" for kind, name in re.findall(r'^resource "(\w+)" "(\w+)"', text, re.MULTILINE)}
+    if what == "name":
+        system = read("terraform/system.json")
+        return {*re.findall(r'^  name +=\s"([a-z]+)"', text, re.MULTILINE), *system["functions"]}
+    if what == "account":
+        return set(re.findall(r'\baccount(?:_id)? += "([a-z-]+)"', text))
+    return set(re.findall(rf'^{what} "(\w+)"', text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("what", IN_TERRAFORM)
+def test_what_the_guide_to_deployments_names_is_declared(what: str) -> None:
+    code = "\n".join(CODE.findall(DEPLOYING.read_text()))
+    named = {
+        name
+        for found in re.findall(IN_TERRAFORM[what], code)
+        for name in ([found] if isinstance(found, str) else found)
+    }
+    assert named - {""} != set()
+    assert named - {""} - declared(what) == set()
+
+
+def test_the_guide_pauses_every_queue_and_gives_every_secret_its_value() -> None:
+    guide = DEPLOYING.read_text()
+    (queues,) = re.findall(r"for QUEUE in ([a-z ]+);", guide)
+    assert sorted(queues.split()) == sorted(read("terraform/system.json")["queues"])
+    shells = set(re.findall(r"(PINJAM_\w+) += \"", (TERRAFORM / "secrets.tf").read_text()))
+    given = " ".join(re.findall(r"for NAME in (.*?); do", guide, re.DOTALL))
+    assert {"PINJAM_HASH_KEY", "PINJAM_SMTP_PASSWORD"} <= set(VARIABLE.findall(given)) <= shells
+
+
+def test_modules_staff_commands_and_variables_in_the_guide_exist() -> None:
+    guide = DEPLOYING.read_text()
+    assert [module for module in MODULE.findall(guide) if find_spec(module) is None] == []
+    commands = set(STAFF.findall(guide))
+    assert {"review", "keys"} <= commands <= set(read("terraform/system.json")["commands"])
+    settings = {name for path in (ROOT / "lib").rglob("*.py") for name in VARIABLE.findall(path.read_text())}
+    assert set(VARIABLE.findall(guide)) - settings == set()
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
