@@ -148,6 +148,12 @@ def test_the_guide_pauses_every_queue_and_gives_every_secret_its_value() -> None
     assert {"PINJAM_HASH_KEY", "PINJAM_SMTP_PASSWORD"} <= set(VARIABLE.findall(given)) <= shells
 
 
+def test_the_guide_knows_how_long_events_and_dead_letters_are_kept() -> None:
+    guide, kept = DEPLOYING.read_text(), read("terraform/system.json")["kept_days"]
+    assert f"is kept for {kept['dead_letters']} days under its topic" in guide
+    assert f"({kept['events']} days back at most)" in guide
+
+
 def test_modules_staff_commands_and_variables_in_the_guide_exist() -> None:
     guide = DEPLOYING.read_text()
     assert [module for module in MODULE.findall(guide) if find_spec(module) is None] == []
