@@ -33,3 +33,14 @@ def dripping() -> Iterator[str]:
 def test_an_answer_that_never_ends_does_not_hold_the_caller(dripping: str) -> None:
     with closing(HttpClient(service="slowpoke", timeout_s=0.3)) as client, pytest.raises(Unavailable, match="slowpoke"):
         client.send("GET", dripping)
+
+
+@pytest.mark.timeout(20)
+def test_a_provider_that_fails_is_one_line_in_the_log(dripping: str, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(HttpClient(service="slowpoke", timeout_s=0.3)) as client, pytest.raises(Unavailable):
+        client.send("GET", dripping)
+    (line,) = [one for one in caplog.records if one.message == "provider-failed"]
+    assert (line.provider, line.fault) == (  # type: ignore[attr-defined]  # what the call passed as facts
+        "slowpoke",
+        "did not finish its answer in time",
+    )

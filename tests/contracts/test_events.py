@@ -63,7 +63,7 @@ class Functions:
 
     def _app(self, name: str) -> WSGIApplication:
         def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            event = read(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+            event = read(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))).event
             self.on_event(name, event)
             with self.lock:
                 self.brought.append((name, event))

@@ -77,8 +77,8 @@ def test_a_trace_stays_in_its_line(stream: io.StringIO) -> None:
         logging.getLogger("pinjam").exception("failed")
     (line,) = lines(stream)
     assert line["severity"] == "ERROR"
-    assert "Traceback" in str(line["trace"])
-    assert "ValueError: first\nsecond" in str(line["trace"])
+    assert "Traceback" in str(line["stack_trace"])
+    assert "ValueError: first\nsecond" in str(line["stack_trace"])
 
 
 def test_a_line_break_in_a_fact_makes_no_second_line(stream: io.StringIO) -> None:

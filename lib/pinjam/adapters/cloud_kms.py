@@ -13,9 +13,9 @@ from typing import Literal, NoReturn
 import google_crc32c
 from pydantic import BaseModel
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.google_errors import google_error
 from pinjam.adapters.http_client import HttpClient, Reply
-from pinjam.services.ports import Unavailable
 from pinjam.services.sealing import WrappedKey
 
 SERVICE = "kms"
@@ -136,12 +136,12 @@ class CloudKms:
         created = made.read(_Version)
         version = self._number(created.name)
         if created.state != "ENABLED":
-            raise Unavailable(SERVICE, f"version {version} is {created.state}; make it primary when it is enabled")
+            raise unavailable(SERVICE, f"version {version} is {created.state}; make it primary when it is enabled")
         chosen = self._http.send(
             "POST", f"{self._url}{self._key}:updatePrimaryVersion", json={"cryptoKeyVersionId": version}
         )
         if self._primary(chosen) != version:
-            raise Unavailable(SERVICE, f"version {version} was made, but is not primary")
+            raise unavailable(SERVICE, f"version {version} was made, but is not primary")
         return self._id(self._remember(version))
 
     def close(self) -> None:
@@ -172,12 +172,12 @@ class CloudKms:
         """The version that a resource name means."""
         number = name.removeprefix(self._version_name(""))
         if not re.fullmatch("[1-9][0-9]*", number):
-            raise Unavailable(SERVICE, "answered with a version of another key")
+            raise unavailable(SERVICE, "answered with a version of another key")
         return number
 
 
 def _fail(reply: Reply) -> NoReturn:
-    raise Unavailable(SERVICE, str(google_error(reply)))
+    raise unavailable(SERVICE, str(google_error(reply)))
 
 
 def _fail_to_unwrap(reply: Reply) -> NoReturn:
@@ -188,7 +188,7 @@ def _fail_to_unwrap(reply: Reply) -> NoReturn:
     if error.status == "FAILED_PRECONDITION" and state is not None and state[1] == "DESTROYED":
         raise ValueError("wrapped by a key that is gone")
     # A version that is disabled, a role that was taken away: what is wrapped is as good as before.
-    raise Unavailable(SERVICE, str(error))
+    raise unavailable(SERVICE, str(error))
 
 
 def _binding(owner: str) -> bytes:
@@ -208,7 +208,7 @@ def _bytes(text: str, checksum: int) -> bytes:
     try:
         content = base64.b64decode(text, validate=True)
     except binascii.Error:
-        raise Unavailable(SERVICE, "answered what is not base64") from None
+        raise unavailable(SERVICE, "answered what is not base64") from None
     if google_crc32c.value(content) != checksum:
-        raise Unavailable(SERVICE, "an answer was changed on its way")
+        raise unavailable(SERVICE, "an answer was changed on its way")
     return content

@@ -10,9 +10,10 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient, Reply
 from pinjam.adapters.object_rules import MAX_OBJECT_BYTES, SERVICE, checked_key, checked_type, sha256_of, unchanged
-from pinjam.services.ports import ObjectExists, Unavailable
+from pinjam.services.ports import ObjectExists
 
 
 class _Kept(BaseModel):
@@ -78,7 +79,7 @@ class CloudStorageObjects:
         try:
             kept = self._kept(key)
         except LookupError as gone:
-            raise Unavailable(SERVICE, "the object was there, and is gone") from gone
+            raise unavailable(SERVICE, "the object was there, and is gone") from gone
         if kept.metadata.get("sha256") != sha256:
             raise ObjectExists(key)
 
@@ -124,7 +125,7 @@ class CloudStorageObjects:
             _refused(reply)
 
     def _no_bucket(self) -> NoReturn:
-        raise Unavailable(SERVICE, f"there is no bucket {self._bucket}")
+        raise unavailable(SERVICE, f"there is no bucket {self._bucket}")
 
     def _address(self, key: str, **query: str) -> str:
         address = f"{self._objects_url}/{quote(checked_key(key), safe='')}"
@@ -141,4 +142,4 @@ def _multipart(boundary: str, resource: Mapping[str, object], content: bytes) ->
 def _refused(reply: Reply) -> NoReturn:
     refusal = reply.read_if_shaped(_Refusal)
     said = refusal.error.message if refusal is not None else "in a shape that is not its own"
-    raise Unavailable(SERVICE, f"answered {reply.status}: {said}")
+    raise unavailable(SERVICE, f"answered {reply.status}: {said}")

@@ -6,10 +6,10 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 
 from pinjam.adapters.event_messages import CLOUD_EVENT_TYPE, event_message, instant
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.google_errors import google_error
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.task import Task
-from pinjam.services.ports import Unavailable
 
 SERVICE = "tasks"
 
@@ -24,8 +24,9 @@ class CloudTasks:
     """`ports.Tasks` at `url` (without `/v2`), in the queues of one project and location.
 
     A task calls `<functions_url>/<function>` with its event, in the shape in which Pub/Sub would bring it, and
-    with an OIDC token of `account`. `token` gives an OAuth access token where one is needed. The service takes no
-    task that is due in more than 30 days or has more than 100 KB, and knows the id of one that is done for hours.
+    with an OIDC token of `account`. `token` gives an OAuth access token where one is needed, `traceparent` names the
+    trace of what is being worked on, where there is one. The service takes no task that is due in more than 30 days or
+    has more than 100 KB, and knows the id of one that is done for hours.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class CloudTasks:
         functions_url: str,
         account: str,
         token: Callable[[], str] | None = None,
+        traceparent: Callable[[], str | None] = lambda: None,
         timeout_s: float = 10,
     ) -> None:
         self._parent = f"projects/{project}/locations/{location}"
         self._url = url
         self._functions_url = functions_url
         self._account = account
+        self._traceparent = traceparent
         self._http = HttpClient(service=SERVICE, timeout_s=timeout_s, token=token)
 
     def schedule(self, *tasks: Task) -> None:
@@ -55,7 +58,7 @@ class CloudTasks:
             error = google_error(reply)
             # The task is there, or was done a while ago.
             if error.status != "ALREADY_EXISTS":
-                raise Unavailable(SERVICE, f"{task.queue}: {error}")
+                raise unavailable(SERVICE, f"{task.queue}: {error}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -63,7 +66,8 @@ class CloudTasks:
 
     def _body(self, task: Task, queue: str) -> Mapping[str, object]:
         address = f"{self._functions_url}/{task.function}"
-        message = {**event_message(task.event), "messageId": task.id, "publishTime": instant(task.due_at)}
+        trace = self._traceparent()
+        message = {**event_message(task.event, trace), "messageId": task.id, "publishTime": instant(task.due_at)}
         name = f"{queue}/tasks/{_spread(task.id)}"
         content = json.dumps({"message": message, "subscription": name})
         return {
@@ -80,6 +84,7 @@ class CloudTasks:
                     "ce-type": CLOUD_EVENT_TYPE,
                     "ce-source": f"//cloudtasks.googleapis.com/{queue}",
                     "ce-time": instant(task.due_at),
+                    **({"traceparent": trace} if trace else {}),
                 },
                 "body": b64encode(content.encode()).decode(),
                 "oidcToken": {"serviceAccountEmail": self._account, "audience": address},

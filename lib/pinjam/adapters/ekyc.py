@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.user import CheckName, CheckOutcome, KycCheck
-from pinjam.services.ports import IdentityClaim, Refused, Unavailable
+from pinjam.services.ports import IdentityClaim, Refused
 
 SERVICE = "verihubs"
 
@@ -79,7 +80,7 @@ class VerihubsCheck:
             raise Refused(SERVICE, refusal.error_code if refusal else str(reply.status))
         verdict = reply.read(_Verdict)
         if verdict.reference_id != claim.reference:
-            raise Unavailable(SERVICE, "the answer is about another request")
+            raise unavailable(SERVICE, "the answer is about another request")
         return _checks(verdict)
 
 

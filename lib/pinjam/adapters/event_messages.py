@@ -11,8 +11,11 @@ CLOUD_EVENT_TYPE = "google.cloud.pubsub.topic.v1.messagePublished"
 """What functions-framework is told that such a message is."""
 
 
-def event_message(event: Event) -> Mapping[str, object]:
-    """The message: its data is the event as JSON (id, topic, subject, data, request_id, occurred_at) in base64."""
+def event_message(event: Event, traceparent: str | None = None) -> Mapping[str, object]:
+    """The message: its data is the event as JSON (id, topic, subject, data, request_id, occurred_at) in base64.
+
+    `traceparent` names the trace in which it is sent, and is an attribute.
+    """
     body = {
         "id": event.id,
         "topic": event.topic,
@@ -23,7 +26,12 @@ def event_message(event: Event) -> Mapping[str, object]:
     }
     return {
         "data": b64encode(json.dumps(body, separators=(",", ":")).encode()).decode(),
-        "attributes": {"event_id": event.id, "topic": event.topic, "request_id": event.request_id},
+        "attributes": {
+            "event_id": event.id,
+            "topic": event.topic,
+            "request_id": event.request_id,
+            **({"traceparent": traceparent} if traceparent else {}),
+        },
     }
 
 

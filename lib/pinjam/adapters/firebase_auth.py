@@ -13,8 +13,9 @@ import jwt
 from pydantic_core import to_json
 
 from pinjam.adapters.bearer import Bearer
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import trusted_authorities
-from pinjam.services.ports import AccountExists, Refused, Tokens, TooManyAttempts, Unavailable, WrongCredentials
+from pinjam.services.ports import AccountExists, Refused, Tokens, TooManyAttempts, WrongCredentials
 
 SERVICE = "identity"
 RETRY_AFTER_S = 60
@@ -161,7 +162,7 @@ class FirebaseAccounts:
             return jwt.encode(payload, "", algorithm="none")
         signed = self._as_admin(self._sign_url, {"payload": to_json(payload).decode()}).get("signedJwt")
         if not isinstance(signed, str):
-            raise Unavailable(SERVICE, "an answer without a signed token")
+            raise unavailable(SERVICE, "an answer without a signed token")
         return signed
 
     def _as_admin(self, url: str, body: Mapping[str, object]) -> Mapping[str, object]:
@@ -179,7 +180,7 @@ class FirebaseAccounts:
         try:
             answer = self._http().post(url, params=params, json=json, data=data, auth=auth or httpx.Auth())
         except httpx.HTTPError as error:
-            raise Unavailable(SERVICE, type(error).__name__) from error
+            raise unavailable(SERVICE, type(error).__name__) from error
         body = _object(answer)
         if answer.is_success:
             return body
@@ -218,7 +219,7 @@ class SigningKeys:
             if (stale or kid not in self._keys) and not tried_lately:
                 self._fetch(now)
             if self._fetched_at is None:
-                raise Unavailable(SERVICE, "no keys yet", retry_after_s=1)
+                raise unavailable(SERVICE, "no keys yet", retry_after_s=1)
             return self._keys.get(kid)
 
     def _fetch(self, now: float) -> None:
@@ -230,7 +231,7 @@ class SigningKeys:
         except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
             # Keys that were good a moment ago serve on while the key server is away.
             if self._fetched_at is None:
-                raise Unavailable(SERVICE, f"keys: {type(error).__name__}") from error
+                raise unavailable(SERVICE, f"keys: {type(error).__name__}") from error
             _log.warning("identity.keys_not_refreshed", extra={"reason": type(error).__name__})
             return
         self._keys = {key.key_id: key for key in keys if key.key_id is not None}
@@ -310,7 +311,7 @@ def _object(answer: httpx.Response) -> Mapping[str, object]:
         body = None
     if isinstance(body, dict):
         return body
-    raise Unavailable(SERVICE, f"HTTP {answer.status_code} without a JSON object")
+    raise unavailable(SERVICE, f"HTTP {answer.status_code} without a JSON object")
 
 
 def _failure(status: int, body: Mapping[str, object]) -> Exception:
@@ -326,12 +327,12 @@ def _failure(status: int, body: Mapping[str, object]) -> Exception:
         return TooManyAttempts(RETRY_AFTER_S)
     if code.startswith("WEAK_PASSWORD"):
         return Refused(SERVICE, "WEAK_PASSWORD")
-    return Unavailable(SERVICE, f"HTTP {status} {code}".rstrip())
+    return unavailable(SERVICE, f"HTTP {status} {code}".rstrip())
 
 
 def _tokens(answer: Mapping[str, object], *, id_token: str, refresh_token: str, expires_in: str) -> Tokens:
     values = [answer.get(name) for name in (id_token, refresh_token, expires_in)]
     first, second, life = (value if isinstance(value, str) else "" for value in values)
     if not first or not second or not life.isdigit():
-        raise Unavailable(SERVICE, "an answer without tokens")
+        raise unavailable(SERVICE, "an answer without tokens")
     return Tokens(id_token=first, refresh_token=second, expires_in=int(life))

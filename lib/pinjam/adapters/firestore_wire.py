@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient, Reply
 from pinjam.services.ports import Unavailable
 from pinjam.services.store import StoreUnavailable
@@ -95,16 +96,16 @@ def _parts(reply: Reply) -> list[Json]:
     try:
         content = json.loads(reply.content)
     except ValueError as error:
-        raise Unavailable(reply.service, f"answered {reply.status} without JSON") from error
+        raise unavailable(reply.service, f"answered {reply.status} without JSON") from error
     parts = content if isinstance(content, list) else [content]
     if not all(isinstance(part, dict) for part in parts):
-        raise Unavailable(reply.service, f"answered {reply.status} in a shape that is not its own")
+        raise unavailable(reply.service, f"answered {reply.status} in a shape that is not its own")
     for part in parts:
         # A stream that has begun with 200 tells in its last part that it failed.
         if "error" in part:
             raise _fault(part["error"])
     if not reply.accepted:
-        raise Unavailable(reply.service, f"answered {reply.status} without its reason")
+        raise unavailable(reply.service, f"answered {reply.status} without its reason")
     return parts
 
 
@@ -117,5 +118,5 @@ def _fault(error: Any) -> Exception:
     if status == "NOT_FOUND":
         return Missing(message)
     if error.get("code", 0) in {HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)}:
-        return Unavailable(_SERVICE, f"answered {status}")
+        return unavailable(_SERVICE, f"answered {status}")
     return RuntimeError(f"Firestore refuses, {status}: {message}")

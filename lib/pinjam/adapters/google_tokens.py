@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient, Reply
 from pinjam.services.ports import Unavailable
 
@@ -128,7 +129,7 @@ class GoogleTokens:
         if reply.accepted:
             return reply.read(_Grant)
         refusal = reply.read_if_shaped(_Refusal)
-        raise Unavailable(SERVICE, f"answered {reply.status} {refusal.error if refusal else ''}".rstrip())
+        raise unavailable(SERVICE, f"answered {reply.status} {refusal.error if refusal else ''}".rstrip())
 
     def _question(self) -> Callable[[], Reply]:
         path = self._file()
@@ -143,7 +144,7 @@ class GoogleTokens:
             credentials = read(path)
             form = credentials.form(scope=self._scope, now=int(self._now()))
         except NoCredentials as error:
-            raise Unavailable(SERVICE, str(error)) from None
+            raise unavailable(SERVICE, str(error)) from None
         return lambda: self._http.send("POST", credentials.token_uri, form=form)
 
     def _file(self) -> Path | None:

@@ -15,7 +15,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from pinjam.adapters.bearer import bearer
-from pinjam.services.ports import Unavailable
+from pinjam.adapters.faults import unavailable
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -48,7 +48,7 @@ class Reply:
         """The body in its shape. Unavailable if it has another: then nothing is known of the outcome."""
         body = self.read_if_shaped(shape)
         if body is None:
-            raise Unavailable(self.service, f"answered {self.status} in a shape that is not its own")
+            raise unavailable(self.service, f"answered {self.status} in a shape that is not its own")
         return body
 
     def read_if_shaped(self, shape: type[Shape]) -> Shape | None:
@@ -117,13 +117,13 @@ class HttpClient:
                 response.close()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # The class name says enough; the message may hold the address, which for some is a secret.
-            raise Unavailable(self._service, type(error).__name__) from error
+            raise unavailable(self._service, type(error).__name__) from error
         status = response.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _TRY_LATER:
             hint = response.headers.get("Retry-After", "")
-            raise Unavailable(self._service, f"answered {status}", retry_after_s=retry_after_s(hint))
+            raise unavailable(self._service, f"answered {status}", retry_after_s=retry_after_s(hint))
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and status < HTTPStatus.BAD_REQUEST:
-            raise Unavailable(self._service, f"answered {status}")
+            raise unavailable(self._service, f"answered {status}")
         return Reply(service=self._service, status=status, content=answer)
 
     def _content(self, response: httpx.Response) -> bytes:
@@ -133,9 +133,9 @@ class HttpClient:
         for chunk in response.iter_bytes():
             content += chunk
             if len(content) > self._longest_answer_bytes:
-                raise Unavailable(self._service, "answered more than any answer of its own")
+                raise unavailable(self._service, "answered more than any answer of its own")
             if time.monotonic() > deadline:
-                raise Unavailable(self._service, "did not finish its answer in time")
+                raise unavailable(self._service, "did not finish its answer in time")
         return bytes(content)
 
 

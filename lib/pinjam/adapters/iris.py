@@ -15,8 +15,9 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, Field, ValidationError
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient, Reply
-from pinjam.services.ports import ForgedNotification, PayoutAnswer, Refused, Unavailable
+from pinjam.services.ports import ForgedNotification, PayoutAnswer, Refused
 
 SERVICE = "iris"
 
@@ -106,7 +107,7 @@ class IrisPayouts:
             raise _refused(reply)
         account = reply.read(_Account)
         if account.account_no != account_number:
-            raise Unavailable(SERVICE, "the answer is about another account")
+            raise unavailable(SERVICE, "the answer is about another account")
         return account.account_name
 
     def pay_out(
@@ -135,7 +136,7 @@ class IrisPayouts:
             refusal = _refused(reply)
             if _KEY_TAKEN in str(refusal):
                 # There is a payout of this id: whatever became of it, it was not refused.
-                raise Unavailable(SERVICE, "the id was used for another request")
+                raise unavailable(SERVICE, "the id was used for another request")
             raise refusal
         reference = reply.read(_CreateAnswer).payouts[0].reference_no
         details = self._known(reference)
@@ -166,7 +167,7 @@ class IrisPayouts:
         self._decide("reject", {"reference_nos": [reference], "reject_reason": "not released"})
         details = self._known(reference)
         if details.status == _QUEUED:
-            raise Unavailable(SERVICE, f"answered {reply.status} to the approver")
+            raise unavailable(SERVICE, f"answered {reply.status} to the approver")
         return details
 
     def _decide(self, what: Literal["approve", "reject"], body: Mapping[str, object]) -> Reply:
@@ -177,7 +178,7 @@ class IrisPayouts:
         try:
             return self._details(reference)
         except Refused as refused:
-            raise Unavailable(SERVICE, f"answered {refused.code} about a payout that it made") from refused
+            raise unavailable(SERVICE, f"answered {refused.code} about a payout that it made") from refused
 
     def _details(self, reference: str) -> _Details:
         reply = self._http.send("GET", f"{self._url}/{quote(reference, safe='')}", auth=(self._creator_key, ""))
@@ -185,7 +186,7 @@ class IrisPayouts:
             raise _refused(reply)
         details = reply.read(_Details)
         if details.reference_no != reference:
-            raise Unavailable(SERVICE, "the answer is about another payout")
+            raise unavailable(SERVICE, "the answer is about another payout")
         return details
 
 
@@ -198,6 +199,6 @@ def _refused(reply: Reply) -> Refused:
 def _answer(details: _Details) -> PayoutAnswer:
     status = _STATUSES.get(details.status)
     if status is None:
-        raise Unavailable(SERVICE, "the payout has a status that is not known here")
+        raise unavailable(SERVICE, "the payout has a status that is not known here")
     failure = (details.error_code or details.error_message or details.status) if status == "failed" else None
     return PayoutAnswer(reference=details.reference_no, status=status, failure=failure)

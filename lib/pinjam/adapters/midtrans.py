@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.payment import Instructions, Method
-from pinjam.services.ports import ForgedNotification, Order, OrderStatus, Refused, Unavailable
+from pinjam.services.ports import ForgedNotification, Order, OrderStatus, Refused
 
 SERVICE = "midtrans"
 
@@ -149,7 +150,7 @@ class MidtransGateway:
         )
         answer = reply.read(_Answer)
         if answer.status_code.startswith("5") or answer.status_code == "429":
-            raise Unavailable(SERVICE, f"answered {answer.status_code}")
+            raise unavailable(SERVICE, f"answered {answer.status_code}")
         return answer
 
     def _instructions(self, answer: _Answer, method: Method, expires_at: datetime) -> Instructions:
@@ -163,7 +164,7 @@ class MidtransGateway:
             return Instructions(expires_at=expires_at, va_number=answer.permata_va_number)
         if answer.va_numbers:
             return Instructions(expires_at=expires_at, va_number=answer.va_numbers[0].va_number)
-        raise Unavailable(SERVICE, "the order carries no way to pay it")
+        raise unavailable(SERVICE, "the order carries no way to pay it")
 
     def _qr(self, answer: _Answer) -> str:
         pictures = {action.name: action.url for action in answer.actions}
@@ -220,9 +221,9 @@ def _is_of_another_bank(answer: _Answer, method: Method) -> bool:
 def _order(answer: _Answer, order_id: str) -> Order:
     whole = _WHOLE_RUPIAH.fullmatch(answer.gross_amount or "")
     if whole is None or answer.currency != "IDR":
-        raise Unavailable(SERVICE, "the amount is not in whole rupiah")
+        raise unavailable(SERVICE, "the amount is not in whole rupiah")
     if answer.order_id != order_id or not answer.transaction_id:
-        raise Unavailable(SERVICE, "the answer is about another order")
+        raise unavailable(SERVICE, "the answer is about another order")
     return Order(
         order_id=order_id,
         transaction_id=answer.transaction_id,
@@ -239,7 +240,7 @@ def _instant(text: str | None) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=_JAKARTA)
     except ValueError:
-        raise Unavailable(SERVICE, "the settlement time is not a time") from None
+        raise unavailable(SERVICE, "the settlement time is not a time") from None
 
 
 def _status(answer: _Answer) -> OrderStatus:
@@ -251,5 +252,5 @@ def _status(answer: _Answer) -> OrderStatus:
         return "settled" if paid else "pending"
     known = _STATUSES.get(answer.transaction_status or "")
     if known is None:
-        raise Unavailable(SERVICE, "the order has a status that is not known here")
+        raise unavailable(SERVICE, "the order has a status that is not known here")
     return known

@@ -7,9 +7,10 @@ from itertools import groupby
 from pydantic import BaseModel
 
 from pinjam.adapters.event_messages import event_message
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.trail import Event
-from pinjam.services.ports import NoSuchTopic, Unavailable
+from pinjam.services.ports import NoSuchTopic
 
 SERVICE = "pubsub"
 MAX_BATCH = 100
@@ -20,19 +21,29 @@ class _Kept(BaseModel):
 
 
 class PubSubPublisher:
-    """`ports.Publisher` at `url` (without `/v1`). `token` gives an OAuth access token where one is needed."""
+    """`ports.Publisher` at `url` (without `/v1`). `token` gives an OAuth access token where one is needed.
+
+    `traceparent` names the trace of what is being worked on, where there is one.
+    """
 
     def __init__(
-        self, *, project: str, url: str, token: Callable[[], str] | None = None, timeout_s: float = 10
+        self,
+        *,
+        project: str,
+        url: str,
+        token: Callable[[], str] | None = None,
+        traceparent: Callable[[], str | None] = lambda: None,
+        timeout_s: float = 10,
     ) -> None:
+        self._traceparent = traceparent
         self._topics_url = f"{url}/v1/projects/{project}/topics"
         self._http = HttpClient(service=SERVICE, timeout_s=timeout_s, token=token)
 
     def publish(self, events: Sequence[Event]) -> None:
         """All of them are safely kept when this returns, some perhaps twice; Unavailable or NoSuchTopic otherwise."""
-        missing = set()
+        missing, trace = set(), self._traceparent()
         for topic, alike in groupby(sorted(events, key=lambda event: event.topic), key=lambda event: event.topic):
-            messages = [event_message(event) for event in alike]
+            messages = [event_message(event, trace) for event in alike]
             for start in range(0, len(messages), MAX_BATCH):
                 if not self._send(topic, messages[start : start + MAX_BATCH]):
                     missing.add(topic)
@@ -50,9 +61,9 @@ class PubSubPublisher:
         if reply.status == HTTPStatus.NOT_FOUND:
             return False
         if not reply.accepted:
-            raise Unavailable(SERVICE, f"{topic}: HTTP {reply.status}")
+            raise unavailable(SERVICE, f"{topic}: HTTP {reply.status}")
         if len(reply.read(_Kept).messageIds) != len(messages):
-            raise Unavailable(SERVICE, f"{topic}: not all were kept")
+            raise unavailable(SERVICE, f"{topic}: not all were kept")
         return True
 
 

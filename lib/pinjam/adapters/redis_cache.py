@@ -9,6 +9,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from pinjam.adapters.faults import unavailable
 from pinjam.services.ports import Cache, Unavailable
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class RedisCache:
         try:
             value = self._redis.get(PREFIX + key)
         except RedisError as fault:
-            raise Unavailable("cache", str(fault)) from fault
+            raise unavailable("cache", str(fault)) from fault
         return None if value is None else str(value)
 
     def swap(self, key: str, old: str | None, new: str | None, *, keep_s: int) -> bool:
@@ -56,7 +57,7 @@ class RedisCache:
         try:
             return bool(self._swap(keys=[PREFIX + key], args=[old or "", new or "", keep_s]))
         except RedisError as fault:
-            raise Unavailable("cache", str(fault)) from fault
+            raise unavailable("cache", str(fault)) from fault
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import retry_after_s
 from pinjam.adapters.object_rules import MAX_OBJECT_BYTES, SERVICE, checked_key, checked_type, sha256_of, unchanged
-from pinjam.services.ports import ObjectExists, Unavailable
+from pinjam.services.ports import ObjectExists
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -68,7 +69,7 @@ class S3Objects:
                 raise LookupError(key) from error
             with contextlib.closing(found["Body"]) as body:
                 if found["ContentLength"] > MAX_OBJECT_BYTES:
-                    raise Unavailable(SERVICE, "answered more than any object of its own")
+                    raise unavailable(SERVICE, "answered more than any object of its own")
                 content = body.read()
         return unchanged(key, content, sha256=_kept_sha256(found["Metadata"]))
 
@@ -121,9 +122,9 @@ def _failures() -> Iterator[None]:
         answer = refusal.response["ResponseMetadata"]
         said = f"{_code(refusal)} {refusal.response['Error'].get('Message', '')}".rstrip()
         hint = answer["HTTPHeaders"].get("retry-after", "")
-        raise Unavailable(SERVICE, f"answered {answer['HTTPStatusCode']}: {said}", retry_after_s(hint)) from refusal
+        raise unavailable(SERVICE, f"answered {answer['HTTPStatusCode']}: {said}", retry_after_s(hint)) from refusal
     except BotoCoreError as error:
-        raise Unavailable(SERVICE, type(error).__name__) from error
+        raise unavailable(SERVICE, type(error).__name__) from error
 
 
 def _code(refusal: "ClientError") -> str:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import google_crc32c
 from pydantic import BaseModel
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.google_errors import google_error
 from pinjam.adapters.http_client import HttpClient
-from pinjam.services.ports import Refused, Unavailable
+from pinjam.services.ports import Refused
 
 SERVICE = "secret-manager"
 
@@ -56,9 +57,9 @@ class SecretManager:
         try:
             content = base64.b64decode(payload.data, validate=True)
         except binascii.Error:
-            raise Unavailable(SERVICE, "answered what is not base64") from None
+            raise unavailable(SERVICE, "answered what is not base64") from None
         if google_crc32c.value(content) != payload.dataCrc32c:
-            raise Unavailable(SERVICE, "an answer was changed on its way")
+            raise unavailable(SERVICE, "an answer was changed on its way")
         try:
             return content.decode().rstrip("\r\n")
         except UnicodeDecodeError:

@@ -6,9 +6,10 @@ import ssl
 from email.message import EmailMessage
 from email.utils import parseaddr
 
+from pinjam.adapters.faults import unavailable
 from pinjam.domain.notification import Channel
 from pinjam.services.messaging import Message
-from pinjam.services.ports import Refused, Unavailable
+from pinjam.services.ports import Refused
 
 SERVICE = "smtp"
 
@@ -64,12 +65,12 @@ class SmtpMessenger:
         except smtplib.SMTPResponseException as error:
             if isinstance(error.smtp_error, str):
                 # Words of smtplib's own, about a server that does not speak SMTP; a server's are bytes.
-                raise Unavailable(SERVICE, "answered no SMTP") from error
+                raise unavailable(SERVICE, "answered no SMTP") from error
             raise _failure(error.smtp_code) from error
         except smtplib.SMTPNotSupportedError as error:
             raise Refused(SERVICE, "not-supported") from error
         except (smtplib.SMTPException, OSError) as error:
-            raise Unavailable(SERVICE, type(error).__name__) from error
+            raise unavailable(SERVICE, type(error).__name__) from error
         return str(mail["Message-ID"])
 
     def _deliver(self, smtp: smtplib.SMTP, mail: EmailMessage) -> None:
@@ -104,4 +105,4 @@ class SmtpMessenger:
 def _failure(code: int) -> Exception:
     if code in _REFUSALS:
         return Refused(SERVICE, str(code))
-    return Unavailable(SERVICE, f"answered {code}")
+    return unavailable(SERVICE, f"answered {code}")

@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.notification import Channel
 from pinjam.services.messaging import Message
-from pinjam.services.ports import Refused, Unavailable
+from pinjam.services.ports import Refused
 
 SERVICE = "twilio"
 
@@ -67,5 +68,5 @@ class TwilioMessenger:
 
 def _failure(code: int) -> Exception:
     if code in _TRY_LATER:
-        return Unavailable(SERVICE, f"error {code}", retry_after_s=60)
+        return unavailable(SERVICE, f"error {code}", retry_after_s=60)
     return Refused(SERVICE, str(code))

@@ -10,10 +10,11 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.notification import Channel
 from pinjam.services.messaging import Message, MessageStatus
-from pinjam.services.ports import ForgedNotification, Refused, Unavailable
+from pinjam.services.ports import ForgedNotification, Refused
 
 SERVICE = "whatsapp"
 
@@ -98,7 +99,7 @@ class WhatsAppMessenger:
         if refusal is None:
             raise Refused(SERVICE, str(reply.status))
         if refusal.error.code in _TRY_LATER:
-            raise Unavailable(SERVICE, f"error {refusal.error.code}", retry_after_s=60)
+            raise unavailable(SERVICE, f"error {refusal.error.code}", retry_after_s=60)
         raise Refused(SERVICE, str(refusal.error.code))
 
 

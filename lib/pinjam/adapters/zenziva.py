@@ -2,10 +2,11 @@
 
 from pydantic import BaseModel
 
+from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
 from pinjam.domain.notification import Channel
 from pinjam.services.messaging import Message
-from pinjam.services.ports import Refused, Unavailable
+from pinjam.services.ports import Refused
 
 SERVICE = "zenziva"
 
@@ -53,9 +54,9 @@ class ZenzivaMessenger:
         answer = reply.read(_Answer)
         status = str(answer.status)
         if status in _TRY_LATER:
-            raise Unavailable(SERVICE, f"status {status}", retry_after_s=60)
+            raise unavailable(SERVICE, f"status {status}", retry_after_s=60)
         if status != _SENT:
             raise Refused(SERVICE, status)
         if answer.messageId is None:
-            raise Unavailable(SERVICE, "the answer names no message")
+            raise unavailable(SERVICE, "the answer names no message")
         return str(answer.messageId)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pinjam.runtime.settings import Settings, Twilio
+from pinjam.runtime.tracing import traceparent
 
 if TYPE_CHECKING:
     from pinjam.adapters.google_tokens import GoogleTokens
@@ -181,7 +182,9 @@ class Adapters:
         """Events."""
         from pinjam.adapters.pubsub import PubSubPublisher
 
-        return PubSubPublisher(project=self.settings.project, url=self.settings.pubsub_url, token=self._token)
+        return PubSubPublisher(
+            project=self.settings.project, url=self.settings.pubsub_url, token=self._token, traceparent=traceparent
+        )
 
     @cached_property
     def tasks(self) -> "Tasks":
@@ -196,6 +199,7 @@ class Adapters:
             functions_url=tasks.functions_url,
             account=tasks.account,
             token=self._token,
+            traceparent=traceparent,
         )
 
     @cached_property

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pinjam.services.alerting import Alerting
     from pinjam.services.books import Books
     from pinjam.services.challenges import Challenges
+    from pinjam.services.checking import Checking
     from pinjam.services.code_mail import CodeMail
     from pinjam.services.collecting import Collecting
     from pinjam.services.contracts import Contracts
@@ -425,6 +426,13 @@ class App(Adapters):
         from pinjam.services.preferring import Preferring
 
         return Preferring(self.store, self.clock, self.recorder)
+
+    @cached_property
+    def checking(self) -> "Checking":
+        """The ledger and the audit log, looked at."""
+        from pinjam.services.checking import Checking
+
+        return Checking(self.store)
 
     @cached_property
     def servicing(self) -> "Servicing":

@@ -8,7 +8,8 @@ the effect depends on is in the headers, so all of them are read alike, and the 
 import base64
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, TypeAlias
 
@@ -18,7 +19,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pinjam.domain.trail import Event, Topic
-from pinjam.runtime import logs
+from pinjam.runtime import logs, tracing
 from pinjam.runtime.composition import App, current
 from pinjam.services.ports import Unavailable
 from pinjam.services.store import Contention, StoreUnavailable
@@ -43,6 +44,7 @@ class Malformed(Exception):
 class _Message(BaseModel):
     data: str
     message_id: str | None = Field(default=None, alias="messageId")
+    attributes: dict[str, str] = Field(default_factory=dict)
 
 
 class _Envelope(BaseModel):
@@ -73,38 +75,54 @@ class EventBody(BaseModel):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """An event, and the attributes of the message that brought it."""
+
+    event: Event
+    attributes: Mapping[str, str]
+
+
 def consumer(name: str, handle: Callable[[App, Event], None]) -> Callable[[Request], ResponseReturnValue]:
     """A function for functions-framework that has `handle` take in the events of its subscriptions.
 
     It answers 2xx only when the effect is there, because an acknowledged event does not come again: 503 when the
     event could not have it now, 500 for what nobody foresaw, 400 for what is no event.
     """
+    beginning = logs.Beginning(name)
 
     def receive(request: Request) -> Reply:
         logs.configure()
+        beginning.tell()
         if request.method != "POST":
             return "Events are posted.", HTTPStatus.METHOD_NOT_ALLOWED
         try:
-            event = read(request.get_data())
+            arrived = read(request.get_data())
         except Malformed as fault:
             log.error("event-malformed", extra={"function": name, "event": fault.message_id, "fault": str(fault)})
             return "Not an event of ours.", HTTPStatus.BAD_REQUEST
-        token = logs.request_id.set(event.request_id)
+        token = logs.request_id.set(arrived.event.request_id)
+        trace = tracing.working_in.set(None)
         try:
-            return _hand_over(name, handle, event)
+            return _hand_over(name, handle, arrived, request.headers)
         finally:
+            tracing.working_in.reset(trace)
             logs.request_id.reset(token)
 
     receive.__name__ = receive.__qualname__ = name
     return functions_framework.http(receive)
 
 
-def _hand_over(name: str, handle: Callable[[App, Event], None], event: Event) -> Reply:
-    started = time.perf_counter()
+def _hand_over(name: str, handle: Callable[[App, Event], None], arrived: Arrived, headers: tracing.Carrier) -> Reply:
+    started, event = time.perf_counter(), arrived.event
     outcome, reply = "done", ("OK", HTTPStatus.OK)
     try:
-        handle(current(), event)
+        app = current()
+        # Pub/Sub's own call has a trace of its own: that of whoever published is in the message.
+        tracing.enter(app.settings.project, arrived.attributes, headers)
+        handle(app, event)
     except (Unavailable, Contention, StoreUnavailable) as fault:
+        log.warning("service-unavailable", extra={"cause": type(fault).__name__, "fault": str(fault)})
         outcome, reply = "not-yet", (str(fault), HTTPStatus.SERVICE_UNAVAILABLE)
     except Exception:
         # The edge: the log has it all, the caller only the status.
@@ -124,8 +142,8 @@ def _hand_over(name: str, handle: Callable[[App, Event], None], event: Event) ->
     return reply
 
 
-def read(content: bytes) -> Event:
-    """The event in the body of a push. Malformed if it is none of ours."""
+def read(content: bytes) -> Arrived:
+    """What is in the body of a push. Malformed if it is no event of ours."""
     try:
         message = _Envelope.model_validate_json(content).message
     except ValidationError as error:
@@ -135,9 +153,10 @@ def read(content: bytes) -> Event:
     except ValueError:
         raise Malformed("data: not base64", message.message_id) from None
     try:
-        return EventBody.model_validate_json(text).event()
+        event = EventBody.model_validate_json(text).event()
     except ValidationError as error:
         raise Malformed(f"event: {_places(error)}", message.message_id) from None
+    return Arrived(event=event, attributes=message.attributes)
 
 
 def _places(error: ValidationError) -> str:

@@ -21,7 +21,7 @@ from werkzeug.routing import Map, Rule
 
 from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.user import Locale
-from pinjam.runtime import logs
+from pinjam.runtime import logs, tracing
 from pinjam.runtime.api import JSON_LIMIT_BYTES, Answer, Api, Call, Route, Upload
 from pinjam.runtime.composition import App, current
 from pinjam.runtime.problems import Problem, document, problem_of
@@ -63,8 +63,10 @@ def entry(api: Api) -> Callable[[Request], Response]:
         merge_slashes=False,
     )
 
+    beginning = logs.Beginning(api.name)
+
     def serve(request: Request) -> Response:
-        return _serve(api, rules, request)
+        return _serve(api, rules, request, beginning)
 
     serve.__name__ = serve.__qualname__ = api.name
     functions_framework.http(serve)
@@ -79,7 +81,7 @@ def _rule(route: Route) -> str:
     return route.path.replace("{", "<").replace("}", ">")
 
 
-def _serve(api: Api, rules: Map, request: Request) -> Response:
+def _serve(api: Api, rules: Map, request: Request, beginning: logs.Beginning) -> Response:
     """One request, from its first byte to its one line in the log."""
     logs.configure()
     started = time.perf_counter()
@@ -90,6 +92,8 @@ def _serve(api: Api, rules: Map, request: Request) -> Response:
         return _refuse(Problem(500, "internal-error"), _locale(request), NO_REQUEST_ID)
     request_id = _request_id(request, app)
     token = logs.request_id.set(request_id)
+    trace = tracing.enter(app.settings.project, request.headers)
+    beginning.tell()
     locale = _locale(request)
     route: Route | None = None
     problem: Problem | None = None
@@ -110,6 +114,7 @@ def _serve(api: Api, rules: Map, request: Request) -> Response:
         _write_line(api, route, request, response, problem, started)
         return response
     finally:
+        tracing.working_in.reset(trace)
         logs.request_id.reset(token)
 
 
@@ -302,7 +307,7 @@ def _problem(fault: Exception) -> Problem:
         log.error("request-failed", exc_info=fault)
         return Problem(500, "internal-error")
     if problem.status >= 500:  # noqa: PLR2004 - HTTP's own boundary between their fault and ours
-        log.warning("service-unavailable", extra={"fault": str(fault)})
+        log.warning("service-unavailable", extra={"cause": type(fault).__name__, "fault": str(fault)})
     return problem
 
 

@@ -7,12 +7,20 @@ name, an address, a number of a person, or a token.
 import json
 import logging
 import sys
+import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
 
+from pinjam.runtime import tracing
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request or event that is being worked on."""
+
+LOADED_AT = time.monotonic()
+"""When this process had its code, in seconds of the monotonic clock."""
+
+log = logging.getLogger(__name__)
 
 STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 NOISY = ("httpx", "httpcore", "werkzeug", "waitress", "mail.log", "asyncio")
@@ -27,7 +35,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line, with the severity and time fields that Cloud Logging looks for."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON. A trace is a field of it, so that it stays one line."""
+        """The record as JSON. What is raised is a field of it, so that it stays one line."""
         line: dict[str, object] = {
             "severity": record.levelname,
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
@@ -36,9 +44,11 @@ class JsonLines(logging.Formatter):
         }
         if request_id.get():
             line["request_id"] = request_id.get()
+        line |= tracing.log_fields()
         line |= facts_of(record)
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            # The field in which Error Reporting looks.
+            line["stack_trace"] = self.formatException(record.exc_info)
         # In ASCII: no sign of any script ends a line, turns its direction, or cannot be written.
         return json.dumps(line, default=str)
 
@@ -72,3 +82,20 @@ def configure(stream: TextIO | None = None) -> None:
     root.setLevel(logging.INFO)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Beginning:
+    """Tells, once, that a function answers in a process that did not exist before: a cold start."""
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+        self._told = False
+
+    def tell(self) -> None:
+        """Log the first call, with the milliseconds since this code was loaded; nothing at every other."""
+        if self._told:
+            return
+        # Two first requests at once may both tell: that costs one line, a lock would cost every request.
+        self._told = True
+        since_load_ms = round((time.monotonic() - LOADED_AT) * 1000)
+        log.info("cold-start", extra={"function": self._function, "since_load_ms": since_load_ms})

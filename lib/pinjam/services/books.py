@@ -6,7 +6,7 @@ from datetime import date
 
 from pinjam.domain.ledger import EntryKind, JournalEntry, Posting, TrialBalance, mirrored, trial_balance
 from pinjam.services.ports import Clock, Ids
-from pinjam.services.store import Find, Reader, Store, Transaction
+from pinjam.services.store import Find, Reader, Store, Transaction, each
 
 BATCH = 100
 
@@ -80,13 +80,5 @@ def standing(entries: Sequence[JournalEntry]) -> tuple[JournalEntry, ...]:
 
 
 def trial_balance_of(store: Store) -> TrialBalance:
-    """The trial balance over the whole journal, read in batches."""
-    entries: list[JournalEntry] = []
-    cursor: str | None = None
-    while True:
-        query = Find(kind=JournalEntry, limit=BATCH, after=cursor)
-        page = store.read(lambda tx, query=query: tx.find(query))  # type: ignore[misc]  # bound per turn
-        entries += page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return trial_balance(entries)
+    """The trial balance over the whole journal, read in batches and never held as a whole."""
+    return trial_balance(each(store, Find(kind=JournalEntry, limit=BATCH)))

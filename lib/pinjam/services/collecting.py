@@ -174,8 +174,16 @@ class Collecting:
 
     def _told(self, tx: Transaction, payment: Payment, surplus: int, actor: Actor) -> Event:
         """That money came; `surplus` is what the borrower is owed back because of it, of this payment or another."""
-        who = {"user_id": payment.user_id, "loan_id": payment.loan_id}
-        return self.recorder.event(tx, "payment-settled", subject=payment.id, actor=actor, surplus=surplus, **who)
+        return self.recorder.event(
+            tx,
+            "payment-settled",
+            subject=payment.id,
+            actor=actor,
+            user_id=payment.user_id,
+            loan_id=payment.loan_id,
+            amount=payment.amount,
+            surplus=surplus,
+        )
 
     def _moved(self, paid: Loan, now: datetime) -> Loan:
         """Settled when the last rupiah is paid; a written-off loan stays what it is."""

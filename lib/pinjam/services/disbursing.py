@@ -75,8 +75,10 @@ class LoanToPay:
         )
         self._write(tx, active, "loan-disbursed", actor)
         self._book(tx, "disbursement", payout, disbursement(_contract(active).quote), event=active.id)
-        recorder = self.by.recorder
-        return (recorder.event(tx, "loan-disbursed", subject=active.id, actor=actor, user_id=active.user_id),)
+        told = self.by.recorder.event(
+            tx, "loan-disbursed", subject=active.id, actor=actor, user_id=active.user_id, amount=payout.amount
+        )
+        return (told,)
 
     def failed(self, tx: Transaction, payout: Payout, actor: Actor) -> None:
         """The loan is accepted and waits for another payout; its money is at the gateway again."""

@@ -92,7 +92,9 @@ class Lending:
             tx.insert(loan)
             self._remember_income(tx, user, application)
             self.recorder.change(tx, None, None, loan, "loan-submitted", actor)
-            event = self.recorder.event(tx, "loan-submitted", subject=loan.id, actor=actor, user_id=user_id)
+            event = self.recorder.event(
+                tx, "loan-submitted", subject=loan.id, actor=actor, user_id=user_id, amount=loan.amount
+            )
             return keyed.keep(tx, loan.id, loan, now=now), (event,)
 
         try:

@@ -188,6 +188,11 @@ class Recorder:
         return event
 
 
+def _figures(event: Event) -> dict[str, object]:
+    """What an event may say of itself in a log, to be counted and summed there: no ids, and nothing personal."""
+    return {name: event.data[name] for name in ("amount", "outcome") if name in event.data}
+
+
 @dataclass(frozen=True, slots=True)
 class Outbox:
     """Publishes events once their transaction is committed."""
@@ -239,6 +244,8 @@ class Outbox:
         kept = tuple(event for event in events if missing is None or event.topic not in missing.topics)
         if kept:
             self._mark(kept)
+        for event in kept:
+            log.info("event-published", extra={"topic": event.topic, "event": event.id, **_figures(event)})
         return len(kept), missing
 
     def _mark(self, events: tuple[Event, ...]) -> None:

@@ -40,7 +40,13 @@ class Reversing:
         change = Change(before=payment, after=taken_back, action="payment-reversed", loan_action="repayment-reversed")
         reckoned = self.reckoning.reckon(tx, scene_of(tx, loan), change, actor)
         told = self.recorder.event(
-            tx, "payment-reversed", subject=payment.id, actor=actor, user_id=loan.user_id, loan_id=loan.id
+            tx,
+            "payment-reversed",
+            subject=payment.id,
+            actor=actor,
+            user_id=loan.user_id,
+            loan_id=loan.id,
+            amount=payment.amount,
         )
         return PaymentStatus.REVERSED, (told, *reckoned.events)
 

@@ -107,6 +107,7 @@ class Servicing:
             done = {name: count - before[name] for name, count in asdict(swept).items() if count != before[name]}
             if done:
                 log.info("sweep-progress", extra={"job": job.__name__.strip("_"), **done})
+        log.info("swept", extra=asdict(swept))
         return swept
 
     def _relay(self, swept: Swept, _: Actor) -> None:

@@ -1,6 +1,7 @@
 """What a run of the servicing clock did."""
 
 from pinjam.runtime.models.fields import Shown
+from pinjam.services.checking import Checked
 from pinjam.services.servicing import Swept
 
 
@@ -35,3 +36,16 @@ class SweptShown(Shown):
             forgotten=swept.forgotten,
             faults=swept.faults,
         )
+
+
+class CheckedShown(Shown):
+    """What the check of the books found; all is well when the last two are 0."""
+
+    records: int
+    broken_chains: int
+    difference: int
+
+    @classmethod
+    def of(cls, checked: Checked) -> "CheckedShown":
+        """The figures as the API shows them."""
+        return cls(records=checked.records, broken_chains=checked.broken_chains, difference=checked.difference)
