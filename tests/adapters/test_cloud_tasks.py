@@ -174,3 +174,22 @@ def test_a_service_that_cannot_answer_keeps_nothing(server: TasksServer, tasks: 
     with pytest.raises(Unavailable, match=f"tasks: answered {code}"):
         tasks.schedule(TASK, replace(TASK, id="sms-2"))
     assert len(server.calls) == 1
+
+
+def test_a_task_names_the_trace_in_which_it_was_made(server: TasksServer) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    made = CloudTasks(
+        url=server.url,
+        project="pinjam-test",
+        location="asia-southeast2",
+        functions_url=FUNCTIONS,
+        account=ACCOUNT,
+        token=lambda: "good-token",
+        traceparent=lambda: trace,
+    )
+    with closing(made) as tasks:
+        tasks.schedule(TASK)
+    (kept,) = server.kept.values()
+    request = kept["httpRequest"]
+    assert request["headers"]["traceparent"] == trace
+    assert json.loads(b64decode(request["body"]))["message"]["attributes"]["traceparent"] == trace

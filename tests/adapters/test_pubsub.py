@@ -193,3 +193,16 @@ def test_instants_are_sent_in_utc(server: PubSub, publisher: PubSubPublisher) ->
     publisher.publish([replace(event(), occurred_at=at)])
     ((message,),) = server.kept.values()
     assert json.loads(b64decode(str(message["data"])))["occurred_at"] == "2026-03-01T02:00:00.123456Z"
+
+
+def test_a_message_names_the_trace_in_which_it_is_sent(server: PubSub) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    asked = iter([trace, None])
+    made = PubSubPublisher(
+        project="pinjam-test", url=server.url, token=lambda: "good-token", traceparent=lambda: next(asked)
+    )
+    with closing(made) as publisher:
+        publisher.publish([event(1)])
+        publisher.publish([event(2)])
+    named = [json.loads(json.dumps(one["attributes"])).get("traceparent") for one in server.kept["loan-decided"]]
+    assert named == [trace, None]
