@@ -247,6 +247,13 @@ def test_a_sweep_counts_what_it_did(functions: Functions, user_id: str) -> None:
     assert functions.call("sweep", "GET", "/").status_code == 405
 
 
+def test_a_check_of_the_books_tells_its_figures(functions: Functions, user_id: str) -> None:
+    functions.world.active(user_id)
+    answer = functions.call("sweep", "POST", "/checks")
+    assert (answer.status_code, answer.json["broken_chains"], answer.json["difference"]) == (200, 0, 0)
+    assert answer.json["records"] > 0
+
+
 def test_an_export_and_an_erasure_answer_as_the_contract_says(functions: Functions) -> None:
     user = functions.world.register()
     held = functions.call("profile", "POST", "/api/users/export", user=user.id)

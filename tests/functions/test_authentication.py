@@ -140,5 +140,6 @@ def test_every_route_but_the_public_ones_asks_for_a_token(functions: Functions) 
         "POST /api/notifications/webhook/whatsapp",
         "POST /api/payments/webhook/iris",
         "POST /",
+        "POST /checks",
     }
     assert composition.current() is functions.world.app

@@ -66,3 +66,12 @@ def test_an_event_that_nobody_traces_leads_nowhere(functions: Functions, written
     functions.world.apply(functions.world.verified())
     bring(functions, functions.world.publisher.events[-1], {"traceparent": "nonsense"})
     assert set(traces(written).values()) == {None}
+
+
+def test_a_function_begins_once(lines: pytest.LogCaptureFixture) -> None:
+    beginning = logs.Beginning("loans")
+    for _ in range(3):
+        beginning.tell()
+    (line,) = [one for one in lines.records if one.message == "cold-start"]
+    assert line.__dict__["function"] == "loans"
+    assert line.__dict__["since_load_ms"] >= 0

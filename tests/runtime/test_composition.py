@@ -21,6 +21,7 @@ from pinjam.adapters.zenziva import ZenzivaMessenger
 from pinjam.runtime import composition
 from pinjam.runtime.composition import App
 from pinjam.runtime.settings import Settings, SettingsError
+from pinjam.runtime.tracing import traceparent
 from pinjam.services.messaging import Messenger
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
@@ -106,8 +107,9 @@ def test_a_first_quote_pays_for_no_store_and_no_client_and_needs_none(tmp_path: 
     status, loaded = json.loads(done.stdout)
     assert status == 200
     assert loaded == []
-    # Its one line on standard error, as Cloud Logging reads it.
-    (line,) = [json.loads(text) for text in done.stderr.splitlines()]
+    # Its one line on standard error, as Cloud Logging reads it, after that of its instance.
+    cold, line = [json.loads(text) for text in done.stderr.splitlines()]
+    assert (cold["message"], cold["function"]) == ("cold-start", "loans")
     assert (line["message"], line["route"], line["status"]) == ("request", "/api/loans/quote", 200)
 
 
@@ -194,3 +196,10 @@ def test_the_process_has_one_app_made_from_its_environment(monkeypatch: pytest.M
         assert composition.current() is world.app
     finally:
         composition.install(None)
+
+
+def test_what_is_published_or_planned_names_the_trace_of_what_is_worked_on() -> None:
+    app = App(Settings.read(COMPLETE))
+    for one in (app.publisher, app.tasks):
+        assert vars(one)["_traceparent"] is traceparent
+    app.close()

@@ -51,7 +51,7 @@ def test_a_line_names_the_trace_as_cloud_logging_asks() -> None:
     stream = io.StringIO()
     with bare():
         logs.configure(stream)
-        token = tracing.enter("pinjam-test", {}, {"traceparent": W3C})
+        token = tracing.enter(lambda: "pinjam-test", {}, {"traceparent": W3C})
         logging.getLogger("pinjam").info("one")
         assert tracing.traceparent() == W3C
         tracing.working_in.reset(token)

@@ -119,7 +119,7 @@ def _hand_over(name: str, handle: Callable[[App, Event], None], arrived: Arrived
     try:
         app = current()
         # Pub/Sub's own call has a trace of its own: that of whoever published is in the message.
-        tracing.enter(app.settings.project, arrived.attributes, headers)
+        tracing.enter(lambda: app.settings.project, arrived.attributes, headers)
         handle(app, event)
     except (Unavailable, Contention, StoreUnavailable) as fault:
         log.warning("service-unavailable", extra={"cause": type(fault).__name__, "fault": str(fault)})

@@ -87,12 +87,12 @@ def _serve(api: Api, rules: Map, request: Request, beginning: logs.Beginning) ->
     started = time.perf_counter()
     try:
         app = current()
+        trace = tracing.enter(lambda: app.settings.project, request.headers)
     except SettingsError as wrong:
         log.critical("not-configured", extra={"fault": str(wrong)})
         return _refuse(Problem(500, "internal-error"), _locale(request), NO_REQUEST_ID)
     request_id = _request_id(request, app)
     token = logs.request_id.set(request_id)
-    trace = tracing.enter(app.settings.project, request.headers)
     beginning.tell()
     locale = _locale(request)
     route: Route | None = None

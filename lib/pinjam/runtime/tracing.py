@@ -6,7 +6,7 @@ and handed on with what the work causes.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Protocol
@@ -41,10 +41,13 @@ working_in: ContextVar[tuple[str, Trace] | None] = ContextVar("working_in", defa
 """The project and the trace of what is being worked on."""
 
 
-def enter(project: str, *carriers: Carrier) -> Token[tuple[str, Trace] | None]:
-    """Work in the trace that the first of the carriers names, until the token resets `working_in`."""
+def enter(project: Callable[[], str], *carriers: Carrier) -> Token[tuple[str, Trace] | None]:
+    """Work in the trace that the first of the carriers names, until the token resets `working_in`.
+
+    `project` is asked only where there is a trace.
+    """
     named = next(filter(None, map(read, carriers)), None)
-    return working_in.set((project, named) if named else None)
+    return working_in.set((project(), named) if named else None)
 
 
 def traceparent() -> str | None:
