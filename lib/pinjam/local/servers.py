@@ -150,4 +150,6 @@ class WsgiServer:
             if not any(channel.total_outbufs_len for channel in self._server.active_channels.values()):
                 break
             wasyncore.loop(timeout=0.1, map=self._sockets, use_poll=True, count=1)
+        for channel in list(self._server.active_channels.values()):
+            channel.handle_close()  # Unlike `close`, it lets go of the file that a long answer waited in.
         wasyncore.close_all(self._sockets, ignore_all=True)
