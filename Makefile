@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 INSTALLED := .venv/installed
-CODE := lib functions tests
+CODE := lib functions tests bench
 
 # Compiled code is kept beside what is installed, and out of the tree. An environment that forbids Python to
 # keep any would have every process of a test compile all it imports anew, which takes longer than the tests.
@@ -18,7 +18,7 @@ export PINJAM_PROFILE = $(PROFILE)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered documents golden package deploy-check lock clean
+.PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered documents plans checkov golden package deploy-check lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -90,6 +90,14 @@ deploy-check: ## Check terraform/: its form, and a plan of each environment wher
 			&& terraform -chdir=terraform init -backend=false -input=false \
 			&& terraform -chdir=terraform validate; \
 	fi
+
+plans: $(INSTALLED) ## Hold all eight deployments that there can be to the rules (needs terraform)
+	@PINJAM_PLANS=all $(BIN)/python -m pytest -q -n 2 --dist worksteal --timeout=900 tests/deployment $(ARGS)
+
+CHECKOV := checkov==3.3.30
+
+checkov: $(INSTALLED) ## Look for known weaknesses in terraform/ (checkov, in an environment of its own)
+	@$(BIN)/uvx --quiet --from $(CHECKOV) checkov -d terraform --framework terraform --compact --quiet --skip-download
 
 golden: $(INSTALLED) ## Write the tables of prices in tests/golden from the policies
 	$(BIN)/python -m pinjam.local.golden
