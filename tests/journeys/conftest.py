@@ -48,7 +48,7 @@ ON: Mapping[str, Sequence[str]] = {
 """The systems that each module's tests run on, where that is not the local one alone."""
 _IN_LINE = (
     "Firestore's writers of one loan wait in line: so many of them outlast the gateway's 15 s on a small machine, and"
-    " callers must come again. What becomes of writers in line is tests/adapters/test_firestore.py's matter."
+    " callers must come again. What becomes of writers in line is the matter of tests/contracts/test_store_races.py."
 )
 LOCAL_ONLY: Mapping[str, str] = {
     "test_fifty_notifications_of_ten_payments_at_once_lose_and_make_no_money": _IN_LINE,
