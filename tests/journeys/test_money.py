@@ -292,9 +292,7 @@ def test_orders_of_every_kind_at_the_same_moment_leave_one_open_of_each(
                 break
         return reply
 
-    # Firestore's emulator lets each that meets another wait for two seconds.
-    crowd = 6 if system.app.settings.store == "firestore" else 18
-    replies: list[Reply] = at_once(crowd, start)
+    replies: list[Reply] = at_once(18, start)
     assert {reply.status for reply in replies} <= {201, 503}
     assert sum(reply.status == 503 for reply in replies) <= 2
     if all(reply.status == 201 for reply in replies):

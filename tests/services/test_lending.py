@@ -44,7 +44,11 @@ def test_an_application_is_kept_and_told_of(world: World, user_id: str) -> None:
     assert (loan.status, loan.open_for, loan.amount, loan.tenor_months) == (LoanStatus.SUBMITTED, user_id, 3_000_000, 6)
     assert loan.application.consented_at == START
     (event,) = world.publisher.events
-    assert (event.topic, event.subject, event.data) == ("loan-submitted", loan.id, {"user_id": user_id})
+    assert (event.topic, event.subject, event.data) == (
+        "loan-submitted",
+        loan.id,
+        {"user_id": user_id, "amount": 3_000_000},
+    )
     assert world.actions(loan.id) == ["loan-submitted"]
 
 

@@ -195,7 +195,8 @@ def test_a_settlement_goes_into_the_loan_once(world: World, user_id: str, loan_i
     assert owed(world, loan_id) == before - payment.amount
     assert loan.next_due_on == loan.instalments[1].due_date
     (event,) = world.events("payment-settled")
-    assert (event.subject, event.data) == (payment_id, {"user_id": user_id, "loan_id": loan_id, "surplus": 0})
+    told = {"user_id": user_id, "loan_id": loan_id, "amount": payment.amount, "surplus": 0}
+    assert (event.subject, event.data) == (payment_id, told)
     assert world.actions(payment_id) == ["payment-started", "payment-settled"]
     assert world.actions(loan_id)[-1] == "loan-repaid"
 
