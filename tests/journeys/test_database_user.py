@@ -14,6 +14,7 @@ from pinjam.runtime.composition import App, install
 from pinjam.runtime.settings import Settings
 
 USER = "fn-all@pinjam-test.iam"
+WAIT_S = 30
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def restricted(system: LocalSystem) -> Iterator[App]:
     app = App(Settings.read({**system.environment, "PINJAM_DATABASE_URL": make_conninfo(url, user=USER)}))
     install(app)
     yield app
+    assert system.wait_until_quiet(WAIT_S)  # What is on its way would open connections anew, behind the closing.
     install(system.app)
     app.close()
 
