@@ -235,15 +235,15 @@ class _Calls(logging.Handler):
 @contextmanager
 def counted(system: LocalSystem, tally: Tally) -> Iterator[None]:
     """Meanwhile, all that the system's functions do is counted."""
-    app, plain = App(Settings.read(system.environment)), App(Settings.read(system.environment))
-    app.store = CountedStore(plain.store, tally)
-    app.publisher = _CountedPublisher("publisher", plain.publisher, tally)
-    app.tasks = _CountedTasks("tasks", plain.tasks, tally)
-    app.objects = _CountedObjects("objects", plain.objects, tally)
+    app = App(Settings.read(system.environment))
+    app.store = CountedStore(app.store, tally)
+    app.publisher = _CountedPublisher("publisher", app.publisher, tally)
+    app.tasks = _CountedTasks("tasks", app.tasks, tally)
+    app.objects = _CountedObjects("objects", app.objects, tally)
     for name in ("key_wrapper", "payment_gateway", "payout_gateway", "identity_check", "accounts"):
-        setattr(app, name, _Counted(name.replace("_", "-"), getattr(plain, name), tally))
+        setattr(app, name, _Counted(name.replace("_", "-"), getattr(app, name), tally))
     app.messengers = {
-        channel: _Counted(f"messages.{channel}", messenger, tally) for channel, messenger in plain.messengers.items()
+        channel: _Counted(f"messages.{channel}", messenger, tally) for channel, messenger in app.messengers.items()
     }
     install(app)
     try:
@@ -252,7 +252,6 @@ def counted(system: LocalSystem, tally: Tally) -> Iterator[None]:
     finally:
         install(system.app)
         app.close()
-        plain.close()  # The counters close nothing: what they stand before is closed where it was made.
 
 
 @contextmanager

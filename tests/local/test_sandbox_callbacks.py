@@ -229,3 +229,17 @@ def test_closing_ends_the_wait_for_the_next_try(hook: Hook) -> None:
     closing_thread.join(_LIMIT_S)
     assert not closing_thread.is_alive()
     assert len(hook.got) == 1
+
+
+def test_callbacks_are_quiet_once_the_last_has_been_answered(hook: Hook) -> None:
+    hook.open.clear()
+    with closing(Callbacks(lambda: hook.url)) as callbacks:
+        assert callbacks.wait_until_quiet(0)
+        callbacks.post(b"{}", {})
+        assert not callbacks.wait_until_quiet(0)
+        hook.open.set()
+        assert callbacks.wait_until_quiet(_LIMIT_S)
+        assert len(hook.got) == 1
+        callbacks.close()
+        callbacks.post(b"{}", {})
+        assert callbacks.wait_until_quiet(0)

@@ -147,11 +147,12 @@ class LocalSystem:
         self._running.close()
 
     def wait_until_quiet(self, timeout_s: float) -> bool:
-        """Wait until no event and no task that is due is on its way; False if either takes longer."""
-        # Events make tasks and tasks make events: quiet is when both are at once.
+        """Wait until no event, no task that is due and no provider's news is on its way; False if one takes longer."""
+        # Events make tasks, tasks make events, and providers tell of both: quiet is when all are at once.
         deadline = time.monotonic() + timeout_s
-        while self.carrier.wait_until_quiet(left := deadline - time.monotonic()) and self.tasks.wait_until_quiet(left):
-            if self.carrier.wait_until_quiet(0) and self.tasks.wait_until_quiet(0):
+        waits = (self.carrier.wait_until_quiet, self.tasks.wait_until_quiet, self.sandbox.sandbox.wait_until_quiet)
+        while all(wait(deadline - time.monotonic()) for wait in waits):
+            if all(wait(0) for wait in waits):
                 return True
         return False
 

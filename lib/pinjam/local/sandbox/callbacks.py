@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from http import HTTPStatus
 
@@ -31,6 +31,8 @@ class Callbacks:
         self._after_s = after_s
         self._retry_after_s = retry_after_s
         self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._open = 0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="callbacks")
 
     @cached_property
@@ -41,7 +43,15 @@ class Callbacks:
         """Send the body soon."""
         # Refused only once closed: a call that was being answered then has nobody left to tell.
         with contextlib.suppress(RuntimeError):
-            self._worker.submit(self._deliver, body, headers)
+            with self._changed:
+                sending = self._worker.submit(self._deliver, body, headers)
+                self._open += 1
+            sending.add_done_callback(self._over)
+
+    def wait_until_quiet(self, timeout_s: float) -> bool:
+        """Wait until nothing is to be sent; False if that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._open == 0, max(0, timeout_s))
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> int | None:
         """Send the body now and once; the status code of the answer, None if nobody answered."""
@@ -59,6 +69,11 @@ class Callbacks:
         client = self.__dict__.pop("_client", None)
         if client is not None:
             client.close()
+
+    def _over(self, _done: Future[None]) -> None:
+        with self._changed:
+            self._open -= 1
+            self._changed.notify_all()
 
     def _deliver(self, body: bytes, headers: Mapping[str, str]) -> None:
         if self._closed.wait(self._after_s):

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -100,6 +101,12 @@ class Sandbox:
             holder=holder,
             told=lambda row: self._payout_callbacks.post(*notice(row, credentials.merchant_key)),
         )
+
+    def wait_until_quiet(self, timeout_s: float) -> bool:
+        """Wait until no provider has news that it has yet to bring; False if that takes longer."""
+        deadline = time.monotonic() + timeout_s
+        told = [one for one in (self._callbacks, self._payout_callbacks) if one is not None]
+        return all(one.wait_until_quiet(deadline - time.monotonic()) for one in told)
 
     def close(self) -> None:
         """Let calls that a slow provider holds go on at once, so that servers can stop, and send no more callbacks."""
