@@ -171,7 +171,7 @@ def test_a_statement_that_takes_too_long_is_unavailable(store_url: str, open_sto
     assert store.read(lambda tx: tx.count(Event, {})) == 0
 
 
-LATER, OURS = StoreUnavailable, psycopg.Error
+LATER, OURS, SCHEMA = StoreUnavailable, psycopg.Error, RuntimeError
 MEANINGS = {
     "08006": LATER,  # connection failure
     "25006": LATER,  # read-only transaction: a replica, or a primary no more
@@ -194,10 +194,15 @@ MEANINGS = {
     "23503": OURS,  # a reference to nothing
     "23514": OURS,  # a check that fails
     "25001": OURS,
-    "42703": OURS,  # an unknown column
+    "23502": SCHEMA,  # a column that must have a value and was given none
+    "42703": SCHEMA,  # an unknown column
+    "42P01": SCHEMA,  # an unknown table
     "XX000": OURS,  # a fault of the server's own
 }
-"""What a server's SQLSTATE means to a caller: try later, others keep winning, or a fault to be looked into."""
+"""What a server's SQLSTATE means to a caller: try later, others keep winning, a schema that is not ours, or a
+
+fault to be looked into.
+"""
 
 
 def test_what_the_server_says_tells_trying_later_from_a_fault(fresh_url: str, run: "Run", open_store: Open) -> None:
@@ -216,7 +221,7 @@ def test_what_the_server_says_tells_trying_later_from_a_fault(fresh_url: str, ru
         run(fresh_url, "UPDATE said SET code = %s", code)
         with pytest.raises(meaning) as said:
             store.transact(lambda tx: tx.insert(event()))
-        found[code] = LATER if said.type is LATER else Contention if said.type is Contention else OURS
+        found[code] = said.type if said.type in (LATER, Contention, SCHEMA) else OURS
         assert store.read(lambda tx: tx.count(Event, {})) == 0
     assert found == MEANINGS
 

@@ -91,9 +91,9 @@ def test_each_unique_set_has_its_constraint_and_no_other_is_there(migrated_url: 
         " FROM pg_constraint WHERE contype IN ('u', 'p') AND connamespace = 'public'::regnamespace"
         " AND conrelid <> 'alembic_version'::regclass",
     )
-    expected = {(KINDS[kind].collection, fields) for kind, fields in postgres_rows.CONSTRAINTS.values()}
+    expected = {(KINDS[kind].collection, fields) for kind, fields in postgres_rows.constraints().values()}
     assert {(table, tuple(names)) for _, table, names in found} == expected
-    assert {name for name, _, _ in found} == set(postgres_rows.CONSTRAINTS)
+    assert {name for name, _, _ in found} == set(postgres_rows.constraints())
 
 
 def test_each_kind_comes_after_those_that_it_refers_to(migrated_url: str, run: "Run") -> None:

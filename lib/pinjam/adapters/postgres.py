@@ -40,6 +40,16 @@ _NO_PRIMARY = frozenset({"25006", "0A000"})
 _CUT_OFF = frozenset({"25P03", "25P04"})
 """Connections that the server ended in the middle of a transaction, which it does not file under outages."""
 
+_OTHER_SCHEMA = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.NotNullViolation,
+)
+"""What a database says to statements for another schema. A newer one is borne where its columns may be left out,
+
+so that a migration can run before the code that needs it.
+"""
+
 
 class PostgresStore:
     """Records in PostgreSQL. Opens its connections on first use; `close` ends them.
@@ -69,7 +79,6 @@ class PostgresStore:
             application_name=application_name,
         )
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries; nothing secret.
-        self._checked = False
 
     def transact(self, work: Callable[[Transaction], A]) -> A:
         """Run `work` in a serializable transaction and commit; see the port."""
@@ -132,13 +141,9 @@ class PostgresStore:
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
-        """A connection to a database of the right schema. StoreUnavailable when the server fails."""
+        """A connection. StoreUnavailable when the server fails, RuntimeError when its schema is another."""
         try:
             with self._connections.one() as connection:
-                if not self._checked:
-                    with _before_commit(connection):
-                        rows.check_columns(connection.execute(rows.COLUMNS).fetchall())
-                    self._checked = True
                 try:
                     yield connection
                 except psycopg.InterfaceError as error:
@@ -147,6 +152,9 @@ class PostgresStore:
                     raise
         except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
             raise
+        except _OTHER_SCHEMA as error:
+            # To compare all columns first would cost each new instance more than its first call.
+            raise RuntimeError(f"{error}; run python -m pinjam.migrations") from error
         except psycopg.Error as error:
             if error.sqlstate in _NO_PRIMARY:
                 self.close()

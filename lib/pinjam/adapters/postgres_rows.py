@@ -7,6 +7,7 @@ its values; nested fields travel as JSON text.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -16,16 +17,6 @@ from pinjam.adapters.records import Plain, check_passing, fields_of, position_of
 from pinjam.services.store import KINDS, Find, R, Record, Scalar
 
 Statement = tuple[bytes, tuple[str | None, ...]]
-
-CONSTRAINTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
-    name: (kind, fields)
-    for kind, kept in KINDS.items()
-    for name, fields in (
-        (f"{kept.collection}_pkey", ("id",)),
-        *((f"{kept.collection}_{'_'.join(fields)}_key", fields) for fields in kept.unique),
-    )
-}
-"""What each unique constraint keeps apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,31 +137,22 @@ def record(kind: type[R], row: tuple[Any, ...]) -> R:
     )
 
 
-COLUMNS = sql.SQL(
-    "SELECT table_name, column_name, is_nullable = 'NO' AND column_default IS NULL"
-    " FROM information_schema.columns WHERE table_schema = current_schema()"
-)
-
-
-def check_columns(found: list[tuple[str, str, bool]]) -> None:
-    """RuntimeError if the tables are not those of KINDS; a newer schema's column is borne if it may be left out.
-
-    `found` are the rows of `COLUMNS`. Bearing them lets a migration run before the code that needs it.
-    """
-    for kind, kept in KINDS.items():
-        columns = {column: needed for table, column, needed in found if table == kept.collection}
-        missing = fields_of(kind).keys() - columns
-        unknown = {column for column, needed in columns.items() if needed} - fields_of(kind).keys()
-        if missing or unknown:
-            raise RuntimeError(
-                f"{kept.collection}: missing columns {sorted(missing)}, unknown columns {sorted(unknown)};"
-                " run python -m pinjam.migrations"
-            )
+@cache
+def constraints() -> Mapping[str, tuple[type, tuple[str, ...]]]:
+    """What each unique constraint keeps apart."""
+    return {
+        name: (kind, fields)
+        for kind, kept in KINDS.items()
+        for name, fields in (
+            (f"{kept.collection}_pkey", ("id",)),
+            *((f"{kept.collection}_{'_'.join(fields)}_key", fields) for fields in kept.unique),
+        )
+    }
 
 
 def taken(violation: psycopg.errors.UniqueViolation) -> tuple[type, tuple[str, ...]] | None:
     """The record type and fields that a violation is about, None if it is about none of ours."""
-    return CONSTRAINTS.get(violation.diag.constraint_name or "")
+    return constraints().get(violation.diag.constraint_name or "")
 
 
 def _values(record: Record) -> tuple[str | None, ...]:

@@ -7,45 +7,51 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import Enum
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
-from pinjam.domain.device import Device
-from pinjam.domain.document import Document
-from pinjam.domain.keys import UserKey
-from pinjam.domain.ledger import JournalEntry
-from pinjam.domain.loan import Loan
-from pinjam.domain.notification import Notification
-from pinjam.domain.passkey import Challenge, Passkey
-from pinjam.domain.payment import Payment
-from pinjam.domain.payout import Payout
-from pinjam.domain.preferences import Preferences
-from pinjam.domain.recovery import ResetCode
-from pinjam.domain.refund import Refund
-from pinjam.domain.session import Session
-from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
-from pinjam.domain.user import User
+if TYPE_CHECKING:
+    from pinjam.domain.device import Device
+    from pinjam.domain.document import Document
+    from pinjam.domain.keys import UserKey
+    from pinjam.domain.ledger import JournalEntry
+    from pinjam.domain.loan import Loan
+    from pinjam.domain.notification import Notification
+    from pinjam.domain.passkey import Challenge, Passkey
+    from pinjam.domain.payment import Payment
+    from pinjam.domain.payout import Payout
+    from pinjam.domain.preferences import Preferences
+    from pinjam.domain.recovery import ResetCode
+    from pinjam.domain.refund import Refund
+    from pinjam.domain.session import Session
+    from pinjam.domain.trail import AuditRecord, Consumption, Event, KeptAnswer
+    from pinjam.domain.user import User
 
-Record: TypeAlias = (
-    User
-    | UserKey
-    | Document
-    | Loan
-    | Payment
-    | JournalEntry
-    | Refund
-    | Payout
-    | Notification
-    | Device
-    | Preferences
-    | Passkey
-    | Challenge
-    | Session
-    | ResetCode
-    | Event
-    | Consumption
-    | KeptAnswer
-    | AuditRecord
-)
+    Record: TypeAlias = (
+        User
+        | UserKey
+        | Document
+        | Loan
+        | Payment
+        | JournalEntry
+        | Refund
+        | Payout
+        | Notification
+        | Device
+        | Preferences
+        | Passkey
+        | Challenge
+        | Session
+        | ResetCode
+        | Event
+        | Consumption
+        | KeptAnswer
+        | AuditRecord
+    )
+else:
+    # To make all these classes takes a good part of a function's start, and each function needs a few.
+    Record = object
+
 R = TypeVar("R", bound=Record)
 A = TypeVar("A")
 Scalar: TypeAlias = str | int | bool | date | datetime | Enum | None
@@ -64,27 +70,49 @@ class Kind:
     passing: bool = False
 
 
-KINDS: Mapping[type, Kind] = {
-    User: Kind("users", (("email",), ("phone",), ("nik_hash",))),
-    UserKey: Kind("user_keys"),
-    Document: Kind("documents", (("user_id", "kind", "source_sha256"),)),
-    Loan: Kind("loans", (("open_for",), ("payout_id",))),
-    Payment: Kind("payments"),
-    JournalEntry: Kind("journal", (("key",), ("reverses",))),
-    Refund: Kind("refunds", (("payout_id",),)),
-    Payout: Kind("payouts", (("open_for",), ("reference",))),
-    Notification: Kind("notifications"),
-    Device: Kind("devices", (("token_hash",),)),
-    Preferences: Kind("preferences"),
-    Passkey: Kind("passkeys", (("credential_id",),)),
-    Challenge: Kind("challenges", passing=True),
-    Session: Kind("sessions", passing=True),
-    ResetCode: Kind("reset_codes", passing=True),
-    Event: Kind("outbox", passing=True),
-    Consumption: Kind("consumptions", passing=True),
-    KeptAnswer: Kind("kept_answers", passing=True),
-    AuditRecord: Kind("audit_log", (("subject", "number"),)),
+_DOMAIN = "pinjam.domain"
+_KEPT: Mapping[tuple[str, str], Kind] = {
+    ("user", "User"): Kind("users", (("email",), ("phone",), ("nik_hash",))),
+    ("keys", "UserKey"): Kind("user_keys"),
+    ("document", "Document"): Kind("documents", (("user_id", "kind", "source_sha256"),)),
+    ("loan", "Loan"): Kind("loans", (("open_for",), ("payout_id",))),
+    ("payment", "Payment"): Kind("payments"),
+    ("ledger", "JournalEntry"): Kind("journal", (("key",), ("reverses",))),
+    ("refund", "Refund"): Kind("refunds", (("payout_id",),)),
+    ("payout", "Payout"): Kind("payouts", (("open_for",), ("reference",))),
+    ("notification", "Notification"): Kind("notifications"),
+    ("device", "Device"): Kind("devices", (("token_hash",),)),
+    ("preferences", "Preferences"): Kind("preferences"),
+    ("passkey", "Passkey"): Kind("passkeys", (("credential_id",),)),
+    ("passkey", "Challenge"): Kind("challenges", passing=True),
+    ("session", "Session"): Kind("sessions", passing=True),
+    ("recovery", "ResetCode"): Kind("reset_codes", passing=True),
+    ("trail", "Event"): Kind("outbox", passing=True),
+    ("trail", "Consumption"): Kind("consumptions", passing=True),
+    ("trail", "KeptAnswer"): Kind("kept_answers", passing=True),
+    ("trail", "AuditRecord"): Kind("audit_log", (("subject", "number"),)),
 }
+"""By module of the domain and name in it."""
+
+
+class Kinds(Mapping[type, Kind]):
+    """How each record type is kept. To look one up loads no other; to go through them loads all."""
+
+    def __getitem__(self, kind: type) -> Kind:
+        package, _, module = kind.__module__.rpartition(".")
+        if package != _DOMAIN or (module, kind.__name__) not in _KEPT:
+            raise KeyError(kind)
+        return _KEPT[module, kind.__name__]
+
+    def __iter__(self) -> Iterator[type]:
+        for module, name in _KEPT:
+            yield getattr(import_module(f"{_DOMAIN}.{module}"), name)
+
+    def __len__(self) -> int:
+        return len(_KEPT)
+
+
+KINDS = Kinds()
 """Every kind of record, in an order in which each comes after those that its records refer to."""
 
 
