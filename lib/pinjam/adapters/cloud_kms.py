@@ -3,20 +3,25 @@
 Bodies and errors after cloud.google.com/kms/docs/reference/rest and .../kms/docs/data-integrity-guidelines.
 """
 
+from __future__ import annotations
+
 import base64
 import binascii
 import re
 import time
 from collections.abc import Callable
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import google_crc32c
 from pydantic import BaseModel
 
 from pinjam.adapters.faults import unavailable
 from pinjam.adapters.google_errors import google_error
-from pinjam.adapters.http_client import HttpClient, Reply
+from pinjam.adapters.http_client import HttpClient
 from pinjam.services.sealing import WrappedKey
+
+if TYPE_CHECKING:
+    from pinjam.adapters.http_client import Reply
 
 SERVICE = "kms"
 KEPT_S = 60.0

@@ -1,19 +1,24 @@
 """Documents' bytes in Cloud Storage, over its JSON API."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
 from pinjam.adapters.faults import unavailable
-from pinjam.adapters.http_client import HttpClient, Reply
+from pinjam.adapters.http_client import HttpClient
 from pinjam.adapters.object_rules import MAX_OBJECT_BYTES, SERVICE, checked_key, checked_type, sha256_of, unchanged
 from pinjam.services.ports import ObjectExists
+
+if TYPE_CHECKING:
+    from pinjam.adapters.http_client import Reply
 
 
 class _Kept(BaseModel):

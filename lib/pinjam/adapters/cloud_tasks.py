@@ -1,15 +1,20 @@
 """Work for later, in Google Cloud Tasks over its REST API; the local system speaks the same."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from pinjam.adapters.event_messages import CLOUD_EVENT_TYPE, event_message, instant
 from pinjam.adapters.faults import unavailable
 from pinjam.adapters.google_errors import google_error
 from pinjam.adapters.http_client import HttpClient
-from pinjam.domain.task import Task
+
+if TYPE_CHECKING:
+    from pinjam.domain.task import Task
 
 SERVICE = "tasks"
 

@@ -4,17 +4,23 @@ Request and answer after docs.verihubs.com (Sertel request and response); `selfi
 an extension that the provider may leave out.
 """
 
+from __future__ import annotations
+
 import base64
 import io
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
-from pinjam.domain.user import CheckName, CheckOutcome, KycCheck
-from pinjam.services.ports import IdentityClaim, Refused
+from pinjam.domain.user import KycCheck
+from pinjam.services.ports import Refused
+
+if TYPE_CHECKING:
+    from pinjam.domain.user import CheckName, CheckOutcome
+    from pinjam.services.ports import IdentityClaim
 
 SERVICE = "verihubs"
 

@@ -1,11 +1,15 @@
 """How an event travels: as the message of Google Pub/Sub, whoever carries it."""
 
+from __future__ import annotations
+
 import json
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from pinjam.domain.trail import Event
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Event
 
 CLOUD_EVENT_TYPE = "google.cloud.pubsub.topic.v1.messagePublished"
 """What functions-framework is told that such a message is."""

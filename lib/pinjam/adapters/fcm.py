@@ -3,14 +3,21 @@
 Bodies after firebase.google.com/docs/reference/fcm/rest/v1/projects.messages.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from pinjam.adapters.http_client import HttpClient, Reply
-from pinjam.domain.notification import Channel
-from pinjam.services.messaging import AddressGone, Message
+from pinjam.adapters.http_client import HttpClient
+from pinjam.services.messaging import AddressGone
 from pinjam.services.ports import Refused
+
+if TYPE_CHECKING:
+    from pinjam.adapters.http_client import Reply
+    from pinjam.domain.notification import Channel
+    from pinjam.services.messaging import Message
 
 SERVICE = "fcm"
 

@@ -1,10 +1,14 @@
 """The errors of Google's REST APIs: one shape for all of them (google.aip.dev/193)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from pinjam.adapters.http_client import Reply
+if TYPE_CHECKING:
+    from pinjam.adapters.http_client import Reply
 
 _LONGEST = 300
 

@@ -4,19 +4,24 @@ Application Default Credentials as cloud.google.com/docs/authentication/applicat
 over our own HTTP client. Why not google-auth: docs/adr.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from pinjam.adapters.faults import unavailable
-from pinjam.adapters.http_client import HttpClient, Reply
+from pinjam.adapters.http_client import HttpClient
 from pinjam.services.ports import Unavailable
+
+if TYPE_CHECKING:
+    from pinjam.adapters.http_client import Reply
 
 SERVICE = "google-credentials"
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"

@@ -5,19 +5,24 @@ get-payout-details, notification-payload and validating-payout-notification. A p
 creator's key asks for it, the approver's releases or rejects it.
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, Field, ValidationError
 
 from pinjam.adapters.faults import unavailable
-from pinjam.adapters.http_client import HttpClient, Reply
+from pinjam.adapters.http_client import HttpClient
 from pinjam.services.ports import ForgedNotification, PayoutAnswer, Refused
+
+if TYPE_CHECKING:
+    from pinjam.adapters.http_client import Reply
 
 SERVICE = "iris"
 

@@ -4,11 +4,14 @@ Fields and statuses after docs.midtrans.com (Core API reference, HTTP notificati
 counts is `status_code` in the body: Midtrans sends some refusals with HTTP 200.
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -16,8 +19,12 @@ from pydantic import BaseModel
 
 from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
-from pinjam.domain.payment import Instructions, Method
-from pinjam.services.ports import ForgedNotification, Order, OrderStatus, Refused
+from pinjam.domain.payment import Instructions
+from pinjam.services.ports import ForgedNotification, Order, Refused
+
+if TYPE_CHECKING:
+    from pinjam.domain.payment import Method
+    from pinjam.services.ports import OrderStatus
 
 SERVICE = "midtrans"
 

@@ -1,12 +1,17 @@
 """PDFs with reportlab: A5, so that a page fills a phone's screen with letters that can be read."""
 
+from __future__ import annotations
+
 import io
 import unicodedata
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from pinjam.services.sheet import Block, Grid, Numbered, Pairs, Section, Sheet, Words
+from pinjam.services.sheet import Grid, Numbered, Pairs, Words
+
+if TYPE_CHECKING:
+    from pinjam.services.sheet import Block, Section, Sheet
 
 EDGE_PT = 20.0
 FOOT_PT = 42.0

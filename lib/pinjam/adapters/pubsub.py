@@ -1,16 +1,21 @@
 """Events to Google Pub/Sub over its REST API; the emulator and the local broker speak the same."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from pinjam.adapters.event_messages import event_message
 from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
-from pinjam.domain.trail import Event
 from pinjam.services.ports import NoSuchTopic
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Event
 
 SERVICE = "pubsub"
 MAX_BATCH = 100

@@ -1,8 +1,10 @@
 """A cache in Redis (Memorystore in the cloud), which all instances share; and what stands in while it is down."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -10,7 +12,10 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from pinjam.adapters.faults import unavailable
-from pinjam.services.ports import Cache, Unavailable
+from pinjam.services.ports import Unavailable
+
+if TYPE_CHECKING:
+    from pinjam.services.ports import Cache
 
 log = logging.getLogger(__name__)
 

@@ -1,15 +1,20 @@
 """E-mail over SMTP."""
 
+from __future__ import annotations
+
 import contextlib
 import smtplib
 import ssl
 from email.message import EmailMessage
 from email.utils import parseaddr
+from typing import TYPE_CHECKING
 
 from pinjam.adapters.faults import unavailable
-from pinjam.domain.notification import Channel
-from pinjam.services.messaging import Message
 from pinjam.services.ports import Refused
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Channel
+    from pinjam.services.messaging import Message
 
 SERVICE = "smtp"
 

@@ -3,16 +3,21 @@
 Form and answer after twilio.com/docs/messaging/api/message-resource; error codes after twilio.com/docs/api/errors.
 """
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
 from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
-from pinjam.domain.notification import Channel
-from pinjam.services.messaging import Message
 from pinjam.services.ports import Refused
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Channel
+    from pinjam.services.messaging import Message
 
 SERVICE = "twilio"
 

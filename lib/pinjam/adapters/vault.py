@@ -1,5 +1,7 @@
 """Envelope encryption: AES-256-GCM under a key for each borrower, which is kept wrapped; HMAC-SHA256 for finding."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import hmac
@@ -9,14 +11,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pinjam.domain.keys import UserKey
 from pinjam.domain.user import Sealed
-from pinjam.services.sealing import KeyDestroyed, KeyWrapper, Safe
-from pinjam.services.store import Store
+from pinjam.services.sealing import KeyDestroyed
+
+if TYPE_CHECKING:
+    from pinjam.services.sealing import KeyWrapper, Safe
+    from pinjam.services.store import Store
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -87,7 +93,7 @@ class EnvelopeVault:
         """HMAC-SHA256 (hex) of the value, of its own kind for each field."""
         return hmac.digest(self._hash_key, f"{field}\0{value}".encode(), hashlib.sha256).hex()
 
-    def _keep(self, safe: "AesSafe") -> "AesSafe":
+    def _keep(self, safe: AesSafe) -> AesSafe:
         with self._lock:
             self._kept[safe.owner] = (self._clock() + self._kept_s, safe)
             self._kept.move_to_end(safe.owner)

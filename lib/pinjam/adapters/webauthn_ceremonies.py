@@ -4,11 +4,13 @@ The package has one exception for every reason. What a client needs to be told a
 party, user verification) is looked at here first; the package then checks all of it again, and the signature.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,8 +26,11 @@ from webauthn.helpers.cose import COSEAlgorithmIdentifier
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import AttestationFormat, AuthenticatorData
 
-from pinjam.domain.passkey import Purpose
-from pinjam.services.ceremonies import Asserted, CeremonyRefused, Credential, Presented, Registered
+from pinjam.services.ceremonies import Asserted, CeremonyRefused, Presented, Registered
+
+if TYPE_CHECKING:
+    from pinjam.domain.passkey import Purpose
+    from pinjam.services.ceremonies import Credential
 
 T = TypeVar("T")
 

@@ -3,18 +3,23 @@
 Bodies after developers.facebook.com/docs/whatsapp/cloud-api (messages, error codes, webhooks: status messages).
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 from datetime import UTC, datetime
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field
 
 from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
-from pinjam.domain.notification import Channel
-from pinjam.services.messaging import Message, MessageStatus
+from pinjam.services.messaging import MessageStatus
 from pinjam.services.ports import ForgedNotification, Refused
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Channel
+    from pinjam.services.messaging import Message
 
 SERVICE = "whatsapp"
 

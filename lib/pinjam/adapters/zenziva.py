@@ -1,12 +1,18 @@
 """SMS through Zenziva, an Indonesian provider."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel
 
 from pinjam.adapters.faults import unavailable
 from pinjam.adapters.http_client import HttpClient
-from pinjam.domain.notification import Channel
-from pinjam.services.messaging import Message
 from pinjam.services.ports import Refused
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Channel
+    from pinjam.services.messaging import Message
 
 SERVICE = "zenziva"
 

@@ -220,3 +220,14 @@ class Loan:
     instalments: tuple[Instalment, ...] = ()
     next_due_on: date | None = None
     settled_at: datetime | None = None
+
+    def audit_facts(self) -> dict[str, object]:
+        """What its audit records keep: its state and its money, and no personal data."""
+        return {
+            "status": self.status.value,
+            "amount": self.amount,
+            "tenor_months": self.tenor_months,
+            "payout_id": self.payout_id,
+            "unpaid_principal": sum(one.principal - one.paid_principal for one in self.instalments),
+            "offered": self.offer.amount if self.offer else None,
+        }

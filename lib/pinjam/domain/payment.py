@@ -80,3 +80,14 @@ class Payment:
     posted_on: date | None = None
     closes: bool = False
     reversed_at: datetime | None = None
+
+    def audit_facts(self) -> dict[str, object]:
+        """What its audit records keep: its state and its money, and no personal data."""
+        return {
+            "status": self.status.value,
+            "loan": self.loan_id,
+            "kind": self.kind,
+            "amount": self.amount,
+            "allocated": sum(part.total for part in self.allocation),
+            "surplus": self.surplus,
+        }

@@ -63,6 +63,18 @@ class Payout:
     reference: str | None = None
     failure: str | None = None
 
+    def audit_facts(self) -> dict[str, object]:
+        """What its audit records keep: its state and its money, and no personal data."""
+        return {
+            "status": self.status.value,
+            "purpose": self.purpose,
+            "subject": self.subject_id,
+            "amount": self.amount,
+            "hold": self.hold,
+            "reference": self.reference,
+            "failure": self.failure,
+        }
+
 
 def sent(payout: Payout, at: datetime) -> Payout:
     """The payout on its way to the gateway."""

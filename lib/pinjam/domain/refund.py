@@ -34,6 +34,15 @@ class Refund:
     payout_id: str | None = None
     paid_at: datetime | None = None
 
+    def audit_facts(self) -> dict[str, object]:
+        """What its audit records keep: its state and its money, and no personal data."""
+        return {
+            "status": self.status.value,
+            "payment": self.payment_id,
+            "amount": self.amount,
+            "payout_id": self.payout_id,
+        }
+
 
 def owed_back(payment: Payment, refund_id: str, at: datetime) -> Refund:
     """The refund of a payment's surplus, owed from `at` on."""

@@ -4,17 +4,20 @@ Everything is made when it is first asked for and then kept, so that a function'
 function uses. Adapters are imported here for the same reason, not at the top.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pinjam.runtime.settings import Settings, Twilio
+from pinjam.runtime.settings import Twilio
 from pinjam.runtime.tracing import traceparent
 
 if TYPE_CHECKING:
     from pinjam.adapters.google_tokens import GoogleTokens
     from pinjam.domain.notification import Channel
     from pinjam.domain.policy import Policies
+    from pinjam.runtime.settings import Settings
     from pinjam.services.ceremonies import Ceremonies
     from pinjam.services.messaging import MessageReceipts, Messenger
     from pinjam.services.ports import (
@@ -54,23 +57,23 @@ class Adapters:
                 close()
 
     @cached_property
-    def google_tokens(self) -> "GoogleTokens":
+    def google_tokens(self) -> GoogleTokens:
         """Access tokens of Google's, for whoever this function runs as."""
         from pinjam.adapters.google_tokens import GoogleTokens
 
         return GoogleTokens()
 
     @property
-    def _token(self) -> "Callable[[], str] | None":
+    def _token(self) -> Callable[[], str] | None:
         """What Google's services ask for; their emulators, and the local stand-ins, ask for none."""
         return self.google_tokens if self.settings.profile == "gcp" else None
 
-    def _token_or(self, written: str | None) -> "Callable[[], str]":
+    def _token_or(self, written: str | None) -> Callable[[], str]:
         """The token that a setting holds; Google's where none does."""
         return self.google_tokens if written is None else lambda: written
 
     @cached_property
-    def clock(self) -> "Clock":
+    def clock(self) -> Clock:
         """The business clock."""
         from pinjam.adapters.clock import MovableClock, SystemClock
 
@@ -78,32 +81,32 @@ class Adapters:
         return MovableClock(path) if path else SystemClock()
 
     @cached_property
-    def real_clock(self) -> "Clock":
+    def real_clock(self) -> Clock:
         """Real time, whatever the business date: a borrower stays logged in when the date is moved."""
         from pinjam.adapters.clock import SystemClock
 
         return SystemClock()
 
     @cached_property
-    def ids(self) -> "Ids":
+    def ids(self) -> Ids:
         """New identifiers."""
         from pinjam.adapters.ids import Ulids
 
         return Ulids()
 
     @cached_property
-    def chance(self) -> "Callable[[], float]":
+    def chance(self) -> Callable[[], float]:
         """A number from 0 to 1, by which tries of what failed together are spread."""
         import random
 
         return random.random
 
     @cached_property
-    def store(self) -> "Store":
+    def store(self) -> Store:
         """Records."""
         return self._firestore() if self.settings.store == "firestore" else self._postgres()
 
-    def _postgres(self) -> "Store":
+    def _postgres(self) -> Store:
         from pinjam.adapters.postgres import PostgresStore
 
         database = self.settings.database
@@ -114,7 +117,7 @@ class Adapters:
             application_name=database.application_name,
         )
 
-    def _firestore(self) -> "Store":
+    def _firestore(self) -> Store:
         from pinjam.adapters.firestore import FirestoreStore
         from pinjam.adapters.firestore_indexes import declared
 
@@ -129,14 +132,14 @@ class Adapters:
         )
 
     @cached_property
-    def vault(self) -> "Vault":
+    def vault(self) -> Vault:
         """Personal fields."""
         from pinjam.adapters.vault import EnvelopeVault
 
         return EnvelopeVault(store=self.store, keys=self.key_wrapper, hash_key=self.settings.hash_key)
 
     @cached_property
-    def key_wrapper(self) -> "KeyWrapper":
+    def key_wrapper(self) -> KeyWrapper:
         """Keys that wrap the borrowers' keys."""
         if self.settings.keys == "kms":
             from pinjam.adapters.cloud_kms import CloudKms
@@ -147,7 +150,7 @@ class Adapters:
         return KeyFile(self.settings.key_file)
 
     @cached_property
-    def accounts(self) -> "Accounts":
+    def accounts(self) -> Accounts:
         """Who can log in."""
         from pinjam.adapters.firebase_auth import FirebaseAccounts
 
@@ -163,14 +166,14 @@ class Adapters:
         )
 
     @cached_property
-    def token_verifier(self) -> "TokenVerifier":
+    def token_verifier(self) -> TokenVerifier:
         """ID tokens."""
         from pinjam.adapters.firebase_auth import FirebaseTokenVerifier
 
         return FirebaseTokenVerifier(project=self.settings.project, jwks_url=self.settings.jwks_url)
 
     @cached_property
-    def ceremonies(self) -> "Ceremonies":
+    def ceremonies(self) -> Ceremonies:
         """WebAuthn."""
         from pinjam.adapters.webauthn_ceremonies import WebAuthnCeremonies
 
@@ -178,7 +181,7 @@ class Adapters:
         return WebAuthnCeremonies(rp_id=webauthn.rp_id, origins=webauthn.origins)
 
     @cached_property
-    def publisher(self) -> "Publisher":
+    def publisher(self) -> Publisher:
         """Events."""
         from pinjam.adapters.pubsub import PubSubPublisher
 
@@ -187,7 +190,7 @@ class Adapters:
         )
 
     @cached_property
-    def tasks(self) -> "Tasks":
+    def tasks(self) -> Tasks:
         """Work for later."""
         from pinjam.adapters.cloud_tasks import CloudTasks
 
@@ -203,7 +206,7 @@ class Adapters:
         )
 
     @cached_property
-    def cache(self) -> "Cache":
+    def cache(self) -> Cache:
         """What is kept for a while. Its time is real, whatever the business date."""
         import time
 
@@ -217,14 +220,14 @@ class Adapters:
         return SparedCache(RedisCache(url), own, time.monotonic)
 
     @cached_property
-    def common_passwords(self) -> "CommonPasswords":
+    def common_passwords(self) -> CommonPasswords:
         """Passwords that nobody may choose."""
         from pinjam.adapters.common_passwords import ListedPasswords
 
         return ListedPasswords()
 
     @cached_property
-    def identity_check(self) -> "IdentityCheck":
+    def identity_check(self) -> IdentityCheck:
         """The e-KYC provider."""
         from pinjam.adapters.ekyc import VerihubsCheck
 
@@ -232,7 +235,7 @@ class Adapters:
         return VerihubsCheck(url=ekyc.url, app_id=ekyc.app_id, api_key=ekyc.api_key)
 
     @cached_property
-    def payment_gateway(self) -> "PaymentGateway":
+    def payment_gateway(self) -> PaymentGateway:
         """Collects repayments."""
         from pinjam.adapters.midtrans import MidtransGateway
 
@@ -240,7 +243,7 @@ class Adapters:
         return MidtransGateway(url=midtrans.url, server_key=midtrans.server_key)
 
     @cached_property
-    def payout_gateway(self) -> "PayoutGateway":
+    def payout_gateway(self) -> PayoutGateway:
         """Pays loans and refunds out."""
         from pinjam.adapters.iris import IrisPayouts
 
@@ -253,19 +256,19 @@ class Adapters:
         )
 
     @cached_property
-    def objects(self) -> "ObjectStore":
+    def objects(self) -> ObjectStore:
         """Documents' bytes."""
         if self.settings.objects == "gcs":
             return self._cloud_storage()
         return self._s3() if self.settings.objects == "s3" else self._folder()
 
-    def _cloud_storage(self) -> "ObjectStore":
+    def _cloud_storage(self) -> ObjectStore:
         from pinjam.adapters.cloud_storage import CloudStorageObjects
 
         storage = self.settings.cloud_storage
         return CloudStorageObjects(bucket=storage.bucket, url=storage.url, token=self._token)
 
-    def _s3(self) -> "ObjectStore":
+    def _s3(self) -> ObjectStore:
         from pinjam.adapters.s3 import S3Objects
 
         s3 = self.settings.s3
@@ -273,27 +276,27 @@ class Adapters:
             bucket=s3.bucket, url=s3.url, region=s3.region, access_key=s3.access_key, secret_key=s3.secret_key
         )
 
-    def _folder(self) -> "ObjectStore":
+    def _folder(self) -> ObjectStore:
         from pinjam.adapters.folder import FolderObjects
 
         return FolderObjects(root=self.settings.objects_path)
 
     @cached_property
-    def papers(self) -> "PaperReader":
+    def papers(self) -> PaperReader:
         """Looks into pictures."""
         from pinjam.adapters.papers import PillowPapers
 
         return PillowPapers()
 
     @cached_property
-    def paper_press(self) -> "PaperPress":
+    def paper_press(self) -> PaperPress:
         """Makes PDFs."""
         from pinjam.adapters.pdf import ReportlabPress
 
         return ReportlabPress()
 
     @cached_property
-    def messengers(self) -> "Mapping[Channel, Messenger]":
+    def messengers(self) -> Mapping[Channel, Messenger]:
         """The channels that messages go out on."""
         from pinjam.adapters.fcm import FcmMessenger
         from pinjam.adapters.smtp import SmtpMessenger
@@ -317,7 +320,7 @@ class Adapters:
             ),
         }
 
-    def _sms_messenger(self) -> "Messenger":
+    def _sms_messenger(self) -> Messenger:
         sms = self.settings.sms
         if isinstance(sms, Twilio):
             from pinjam.adapters.twilio import TwilioMessenger
@@ -330,7 +333,7 @@ class Adapters:
         return ZenzivaMessenger(url=sms.url, userkey=sms.userkey, passkey=sms.passkey)
 
     @cached_property
-    def message_receipts(self) -> "MessageReceipts":
+    def message_receipts(self) -> MessageReceipts:
         """What WhatsApp says became of messages."""
         from pinjam.adapters.whatsapp import WhatsAppReceipts
 
@@ -338,14 +341,14 @@ class Adapters:
         return WhatsAppReceipts(app_secret=whatsapp.app_secret, verify_token=whatsapp.verify_token)
 
     @cached_property
-    def holidays(self) -> "Holidays":
+    def holidays(self) -> Holidays:
         """Public holidays."""
         from pinjam.adapters.holidays_id import IndonesianHolidays
 
         return IndonesianHolidays()
 
     @cached_property
-    def policies(self) -> "Policies":
+    def policies(self) -> Policies:
         """Dated prices and rules."""
         from pinjam.policy import load_policies
 

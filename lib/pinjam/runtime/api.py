@@ -4,6 +4,8 @@ A `main.py` declares its routes on an `Api` and hands `api.entry()` to functions
 declarations make the OpenAPI document.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,16 +15,17 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
-from pinjam.domain.user import Locale
-from pinjam.services.limits import LimitName
-from pinjam.services.messaging import Attachment
-from pinjam.services.once import Answered, Keyed
+from pinjam.services.once import Keyed
 from pinjam.services.recording import Actor
 
 if TYPE_CHECKING:
     from flask import Request, Response
 
+    from pinjam.domain.user import Locale
     from pinjam.runtime.composition import App
+    from pinjam.services.limits import LimitName
+    from pinjam.services.messaging import Attachment
+    from pinjam.services.once import Answered
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -46,7 +49,7 @@ class Upload:
 class Call(Generic[B, Q]):
     """What a request brings, parsed and checked. `user_id` is empty on a public route."""
 
-    app: "App"
+    app: App
     body: B
     query: Q
     path: Mapping[str, str]
@@ -95,12 +98,12 @@ class Answer:
     media: str = JSON
 
     @classmethod
-    def of(cls, answered: Answered) -> "Answer":
+    def of(cls, answered: Answered) -> Answer:
         """A kept answer, marked when it was given before."""
         return cls(answered.status, answered.body, {"Idempotent-Replayed": "true"} if answered.replayed else {})
 
     @classmethod
-    def file(cls, attachment: Attachment, *, disposition: Literal["inline", "attachment"] = "inline") -> "Answer":
+    def file(cls, attachment: Attachment, *, disposition: Literal["inline", "attachment"] = "inline") -> Answer:
         """A file to be looked at, or only to be saved, with the name to save it under."""
         named = f'{disposition}; filename="{attachment.filename}"'
         return cls(200, attachment.content, {"Content-Disposition": named}, attachment.content_type)
@@ -185,7 +188,7 @@ class Api:
 
         return declare
 
-    def entry(self) -> "Callable[[Request], Response]":
+    def entry(self) -> Callable[[Request], Response]:
         """The function that functions-framework serves, under the name of this Api."""
         from pinjam.runtime.http import entry  # noqa: PLC0415 - the edge imports this module
 

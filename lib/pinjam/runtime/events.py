@@ -5,13 +5,15 @@ trigger adds the headers of a CloudEvent, and so do our tasks; a push subscripti
 the effect depends on is in the headers, so all of them are read alike, and the framework converts nothing.
 """
 
+from __future__ import annotations
+
 import base64
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import functions_framework
 from flask import Request
@@ -20,9 +22,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from pinjam.domain.trail import Event, Topic
 from pinjam.runtime import logs, tracing
-from pinjam.runtime.composition import App, current
+from pinjam.runtime.composition import current
 from pinjam.services.ports import Unavailable
 from pinjam.services.store import Contention, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pinjam.runtime.composition import App
 
 log = logging.getLogger("pinjam.event")
 

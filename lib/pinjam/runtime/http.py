@@ -1,5 +1,7 @@
 """The HTTP edge: parse, authenticate, call, answer. Nothing that goes wrong gets past it unshaped."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import json
@@ -9,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import flask
 import functions_framework
@@ -20,14 +23,18 @@ from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import Map, Rule
 
 from pinjam.domain.pricing import FieldProblem
-from pinjam.domain.user import Locale
 from pinjam.runtime import logs, tracing
-from pinjam.runtime.api import JSON_LIMIT_BYTES, Answer, Api, Call, Route, Upload
-from pinjam.runtime.composition import App, current
+from pinjam.runtime.api import JSON_LIMIT_BYTES, Call, Upload
+from pinjam.runtime.composition import current
 from pinjam.runtime.problems import Problem, document, problem_of
 from pinjam.runtime.settings import SettingsError
 from pinjam.runtime.validation import field_problems
 from pinjam.services.ports import WrongCredentials
+
+if TYPE_CHECKING:
+    from pinjam.domain.user import Locale
+    from pinjam.runtime.api import Answer, Api, Route
+    from pinjam.runtime.composition import App
 
 log = logging.getLogger("pinjam.request")
 

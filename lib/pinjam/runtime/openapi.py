@@ -4,15 +4,20 @@
 Gateway and ESPv2 take: routes, who may call them, and where they lead; they check no bodies.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from pinjam import __version__
-from pinjam.runtime.api import JSON, Api, Route
+from pinjam.runtime.api import JSON
 from pinjam.runtime.models.fields import GatewayRefusal, ProblemShown
+
+if TYPE_CHECKING:
+    from pinjam.runtime.api import Api, Route
 
 TITLE = "Pinjam"
 DESCRIPTION = "Consumer loans in Indonesia: sign-up, identity, application, decision, disbursement, repayment."

@@ -1,11 +1,12 @@
 """Errors as RFC 9457 problem details, in the caller's language."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from pinjam.domain.pricing import FieldProblem
-from pinjam.domain.user import Locale
 from pinjam.services.errors import (
     Denied,
     Forbidden,
@@ -18,6 +19,9 @@ from pinjam.services.errors import (
 from pinjam.services.ports import Unavailable
 from pinjam.services.store import BadCursor, Contention, StoreUnavailable
 from pinjam.wording import load
+
+if TYPE_CHECKING:
+    from pinjam.domain.user import Locale
 
 STATUS: Final[Mapping[type[Denied], int]] = {
     Unauthenticated: 401,

@@ -1,13 +1,19 @@
 """How one variable is read: as text, a number, a flag, a list, bytes, or one of several choices."""
 
+from __future__ import annotations
+
 import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from pinjam.runtime.choices import Profile, SettingsError, chosen, profile_of
+from pinjam.runtime.choices import SettingsError, chosen, profile_of
 from pinjam.runtime.secrets import PREFIX, Secrets
+
+if TYPE_CHECKING:
+    from pinjam.runtime.choices import Profile
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,20 @@ guessing: from another address, by passkey or by recovery, the borrower still ge
 Whether an account exists makes no difference: an identifier is counted as it was given.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pinjam.domain.throttle import LockOut, Rate
 from pinjam.services.errors import Denied, TooMany
-from pinjam.services.ports import Cache
+
+if TYPE_CHECKING:
+    from pinjam.services.ports import Cache
 
 LimitName = Literal["login", "passkey", "forgot", "reset", "register", "upload", "apply"]
 

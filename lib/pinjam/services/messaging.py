@@ -1,13 +1,17 @@
 """Ports: messages to people, and what becomes of them. Adapters are in `pinjam.adapters`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from pinjam.domain.notification import Channel
-from pinjam.domain.user import Locale
 from pinjam.services.ports import Refused
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Channel
+    from pinjam.domain.user import Locale
 
 
 class AddressGone(Refused):

@@ -1,15 +1,18 @@
 """What use cases need from outside, named by the need. Adapters are in `pinjam.adapters`."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from pinjam.domain.payment import Instructions, Method
-from pinjam.domain.task import Task
-from pinjam.domain.trail import Event
-from pinjam.domain.user import KycCheck
-from pinjam.services.sheet import Sheet
+if TYPE_CHECKING:
+    from pinjam.domain.payment import Instructions, Method
+    from pinjam.domain.task import Task
+    from pinjam.domain.trail import Event
+    from pinjam.domain.user import KycCheck
+    from pinjam.services.sheet import Sheet
 
 
 class Unavailable(Exception):

@@ -6,13 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import singledispatch
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
-from pinjam.domain.loan import Loan
-from pinjam.domain.payment import Payment
-from pinjam.domain.payout import Payout
-from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord, Consumption, Event, Topic
 from pinjam.services.ports import Clock, Ids, NoSuchTopic, Publisher, Unavailable
 from pinjam.services.store import Contention, Find, Reader, Store, StoreUnavailable, Transaction
@@ -35,62 +30,20 @@ class Actor:
     token_issued_at: datetime | None = None
 
 
-Audited: TypeAlias = Loan | Payment | Refund | Payout
-"""What has a chain of audit records of its own, beside the borrower."""
-A = TypeVar("A", Loan, Payment, Refund, Payout)
+class Audited(Protocol):
+    """What has a chain of audit records of its own, beside the borrower: a loan, payment, refund or payout."""
+
+    @property
+    def id(self) -> str:
+        """Whose chain it is."""
+        ...
+
+    def audit_facts(self) -> dict[str, object]:
+        """What an audit record keeps of it: its state and its money, and no personal data."""
+        ...
 
 
-@singledispatch
-def _facts(subject: Audited) -> dict[str, object]:
-    """What an audit record keeps of a subject: its state and its money, and no personal data."""
-    raise TypeError(f"{type(subject)} has no audit log")
-
-
-@_facts.register
-def _(loan: Loan) -> dict[str, object]:
-    return {
-        "status": loan.status.value,
-        "amount": loan.amount,
-        "tenor_months": loan.tenor_months,
-        "payout_id": loan.payout_id,
-        "unpaid_principal": sum(one.principal - one.paid_principal for one in loan.instalments),
-        "offered": loan.offer.amount if loan.offer else None,
-    }
-
-
-@_facts.register
-def _(payment: Payment) -> dict[str, object]:
-    return {
-        "status": payment.status.value,
-        "loan": payment.loan_id,
-        "kind": payment.kind,
-        "amount": payment.amount,
-        "allocated": sum(part.total for part in payment.allocation),
-        "surplus": payment.surplus,
-    }
-
-
-@_facts.register
-def _(refund: Refund) -> dict[str, object]:
-    return {
-        "status": refund.status.value,
-        "payment": refund.payment_id,
-        "amount": refund.amount,
-        "payout_id": refund.payout_id,
-    }
-
-
-@_facts.register
-def _(payout: Payout) -> dict[str, object]:
-    return {
-        "status": payout.status.value,
-        "purpose": payout.purpose,
-        "subject": payout.subject_id,
-        "amount": payout.amount,
-        "hold": payout.hold,
-        "reference": payout.reference,
-        "failure": payout.failure,
-    }
+A = TypeVar("A", bound=Audited)
 
 
 def last_record(tx: Reader, subject: str) -> AuditRecord | None:
@@ -170,8 +123,8 @@ class Recorder:
             subject=after.id,
             action=action,
             actor=actor,
-            before=_facts(before) if before else None,
-            after=_facts(after) if reason is None else {**_facts(after), "reason": reason},
+            before=before.audit_facts() if before else None,
+            after=after.audit_facts() if reason is None else {**after.audit_facts(), "reason": reason},
         )
 
     def event(self, tx: Transaction, topic: Topic, *, subject: str, actor: Actor, **data: str | int | None) -> Event:

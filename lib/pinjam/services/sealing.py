@@ -1,11 +1,14 @@
 """Ports: how personal values are kept unreadable at rest. Adapters are in `pinjam.adapters`."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pinjam.domain.keys import UserKey
-from pinjam.domain.user import Sealed
+if TYPE_CHECKING:
+    from pinjam.domain.keys import UserKey
+    from pinjam.domain.user import Sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
 """Papers."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pinjam.domain.document import Document
 from pinjam.runtime.models.fields import Given, Instant, Shown
+
+if TYPE_CHECKING:
+    from pinjam.domain.document import Document
 
 
 class DocumentShown(Shown):
@@ -20,7 +22,7 @@ class DocumentShown(Shown):
     created_at: Instant
 
     @classmethod
-    def of(cls, document: Document) -> "DocumentShown":
+    def of(cls, document: "Document") -> "DocumentShown":
         """The document as the API shows it."""
         return cls(
             id=document.id,

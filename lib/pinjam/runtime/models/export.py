@@ -1,13 +1,11 @@
 """All data held about a borrower, and the wish to have it erased."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from pinjam.domain.loan import Contract, Decision, Signatory
-from pinjam.domain.user import Consent, Locale
-from pinjam.runtime.composition import App
+from pinjam.domain.user import Locale
 from pinjam.runtime.models.documents import DocumentShown
 from pinjam.runtime.models.fields import Instant, Rupiah, Shown
 from pinjam.runtime.models.identity import UserShown
@@ -15,7 +13,12 @@ from pinjam.runtime.models.loans import LoanShown
 from pinjam.runtime.models.notifications import NotificationShown, PreferencesShown
 from pinjam.runtime.models.payments import PaymentShown
 from pinjam.services.borrowers import Borrower
-from pinjam.services.exporting import Held
+
+if TYPE_CHECKING:
+    from pinjam.domain.loan import Contract, Decision, Signatory
+    from pinjam.domain.user import Consent
+    from pinjam.runtime.composition import App
+    from pinjam.services.exporting import Held
 
 
 class ConsentHeld(Shown):
@@ -28,7 +31,7 @@ class ConsentHeld(Shown):
     withdrawn_at: Instant | None
 
     @classmethod
-    def of(cls, consent: Consent) -> "ConsentHeld":
+    def of(cls, consent: "Consent") -> "ConsentHeld":
         """The consent as it is kept."""
         return cls(
             purpose=consent.purpose,
@@ -61,7 +64,7 @@ class DecisionHeld(Shown):
     input: Annotated[dict[str, Any], Field(description="What the decision was made from.")]
 
     @classmethod
-    def of(cls, decision: Decision) -> "DecisionHeld":
+    def of(cls, decision: "Decision") -> "DecisionHeld":
         """The decision as it is kept."""
         return cls(
             outcome=decision.outcome,
@@ -87,7 +90,7 @@ class PartyHeld(Shown):
     account_name: str
 
     @classmethod
-    def of(cls, party: Signatory) -> "PartyHeld":
+    def of(cls, party: "Signatory") -> "PartyHeld":
         """The party as it was frozen; address and account number are printed in the contract itself."""
         return cls(
             full_name=party.full_name,
@@ -107,7 +110,7 @@ class ContractHeld(Shown):
     borrower: PartyHeld | None
 
     @classmethod
-    def of(cls, contract: Contract) -> "ContractHeld":
+    def of(cls, contract: "Contract") -> "ContractHeld":
         """The contract's facts beside its price, which the loan has."""
         return cls(
             number=contract.number,
@@ -213,7 +216,7 @@ class Export(Shown):
     audit: list[AuditHeld]
 
     @classmethod
-    def of(cls, held: Held, app: App, locale: Locale) -> "Export":
+    def of(cls, held: "Held", app: "App", locale: Locale) -> "Export":
         """The data as the API shows them, loans as of today and words in the caller's language."""
         user = held.user
         borrower = Borrower(user=user, documents=held.documents[::-1], loans=held.loans[::-1])
@@ -237,7 +240,7 @@ class Export(Shown):
         )
 
 
-def _loans(held: Held, today: date, locale: Locale) -> list[LoanHeld]:
+def _loans(held: "Held", today: date, locale: Locale) -> list[LoanHeld]:
     return [
         LoanHeld(
             **dict(LoanShown.of(loan, today, locale)),
@@ -254,7 +257,7 @@ def _loans(held: Held, today: date, locale: Locale) -> list[LoanHeld]:
     ]
 
 
-def _refunds(held: Held) -> list[RefundHeld]:
+def _refunds(held: "Held") -> list[RefundHeld]:
     return [
         RefundHeld(
             id=one.id,
@@ -268,7 +271,7 @@ def _refunds(held: Held) -> list[RefundHeld]:
     ]
 
 
-def _payouts(held: Held) -> list[PayoutHeld]:
+def _payouts(held: "Held") -> list[PayoutHeld]:
     return [
         PayoutHeld(
             id=one.id,
@@ -285,14 +288,14 @@ def _payouts(held: Held) -> list[PayoutHeld]:
     ]
 
 
-def _devices(held: Held) -> list[DeviceHeld]:
+def _devices(held: "Held") -> list[DeviceHeld]:
     return [
         DeviceHeld(id=one.id, platform=one.platform, registered_at=one.registered_at, in_use=one.token is not None)
         for one in held.devices
     ]
 
 
-def _passkeys(held: Held) -> list[PasskeyHeld]:
+def _passkeys(held: "Held") -> list[PasskeyHeld]:
     return [
         PasskeyHeld(
             id=one.id,
@@ -305,7 +308,7 @@ def _passkeys(held: Held) -> list[PasskeyHeld]:
     ]
 
 
-def _audit(held: Held) -> list[AuditHeld]:
+def _audit(held: "Held") -> list[AuditHeld]:
     return [
         AuditHeld(
             subject=one.subject,

@@ -1,18 +1,21 @@
 """Sign-up, login and the profile."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from pinjam.domain.password import MAX_LENGTH, MIN_LENGTH, normalise
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.user import Locale
-from pinjam.runtime.composition import App
 from pinjam.runtime.models.documents import DocumentShown
 from pinjam.runtime.models.fields import Given, GivenRupiah, Instant, OneLine, PersonName, Rupiah, Shown
-from pinjam.services.borrowers import Borrower, credit_limit_of
-from pinjam.services.ports import Tokens
+from pinjam.services.borrowers import credit_limit_of
+
+if TYPE_CHECKING:
+    from pinjam.runtime.composition import App
+    from pinjam.services.borrowers import Borrower
+    from pinjam.services.ports import Tokens
 
 
 def _email(text: str) -> str:
@@ -122,7 +125,7 @@ class TokensShown(Shown):
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
 
     @classmethod
-    def of(cls, tokens: Tokens) -> "TokensShown":
+    def of(cls, tokens: "Tokens") -> "TokensShown":
         """The tokens as the API shows them."""
         return cls(id_token=tokens.id_token, refresh_token=tokens.refresh_token, expires_in=tokens.expires_in)
 
@@ -181,7 +184,7 @@ class UserShown(Shown):
     created_at: Instant
 
     @classmethod
-    def of(cls, borrower: Borrower, app: App, locale: Locale) -> "UserShown":
+    def of(cls, borrower: "Borrower", app: "App", locale: Locale) -> "UserShown":
         """The borrower as the API shows them, reasons in the caller's language."""
         user = borrower.user
         today = app.clock.today()

@@ -1,19 +1,23 @@
 """Loans: quote, application, offer, schedule, dashboard."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pinjam.domain.loan import Loan, Purpose, Quote
+from pinjam.domain.loan import Purpose
 from pinjam.domain.money import PPM
 from pinjam.domain.reasons import reason_text
-from pinjam.domain.repayment import BillLine, bill
-from pinjam.domain.user import Locale
+from pinjam.domain.repayment import bill
 from pinjam.runtime.models.fields import MAX_RUPIAH, Given, GivenRupiah, Instant, Rupiah, Shown
 from pinjam.runtime.models.identity import ReasonShown
 from pinjam.runtime.models.payments import PaymentShown
-from pinjam.services.lending import Offer
+
+if TYPE_CHECKING:
+    from pinjam.domain.loan import Loan, Quote
+    from pinjam.domain.repayment import BillLine
+    from pinjam.domain.user import Locale
+    from pinjam.services.lending import Offer
 
 AskedRupiah = Annotated[int, Field(ge=1, le=MAX_RUPIAH, examples=[3_000_000], description="Whole rupiah.")]
 AskedMonths = Annotated[int, Field(ge=1, le=1_000, examples=[6])]
@@ -59,7 +63,7 @@ class QuoteShown(Shown):
     policy_id: str
 
     @classmethod
-    def of(cls, quote: Quote) -> "QuoteShown":
+    def of(cls, quote: "Quote") -> "QuoteShown":
         """The quote as the API shows it."""
         return cls(
             amount=quote.amount,
@@ -125,7 +129,7 @@ class NextDue(Shown):
     late_fee: Rupiah
 
     @classmethod
-    def of(cls, line: BillLine) -> "NextDue":
+    def of(cls, line: "BillLine") -> "NextDue":
         """The oldest unpaid instalment: what is left of it, as of the bill's day."""
         return cls(number=line.number, due_date=line.due_date, amount=line.owed, late_fee=line.owed_late_fee)
 
@@ -142,7 +146,7 @@ class InstalmentShown(Shown):
     status: Literal["upcoming", "due", "overdue", "paid"]
 
     @classmethod
-    def of(cls, line: BillLine) -> "InstalmentShown":
+    def of(cls, line: "BillLine") -> "InstalmentShown":
         """The instalment as of the bill's day."""
         return cls(
             number=line.number,
@@ -187,7 +191,7 @@ class LoanShown(Shown):
     schedule: list[InstalmentShown]
 
     @classmethod
-    def of(cls, loan: Loan, today: date, locale: Locale) -> "LoanShown":
+    def of(cls, loan: "Loan", today: date, locale: "Locale") -> "LoanShown":
         """The loan as of a business date, in the caller's language. Nothing is written."""
         answer = loan.decision.last_word if loan.decision else None
         owed = bill(loan, today)
@@ -242,7 +246,7 @@ class Summary(Shown):
     credit_limit: Rupiah
 
     @classmethod
-    def of(cls, live: Loan | None, today: date, limit: int) -> "Summary":
+    def of(cls, live: "Loan | None", today: date, limit: int) -> "Summary":
         """The live loan in five figures; zeros when there is none."""
         if live is None:
             return cls(outstanding=0, monthly_bill=0, due_date=None, days_past_due=0, credit_limit=limit)
@@ -297,7 +301,7 @@ class OfferSummary(Shown):
     statements: list[StatementShown]
 
     @classmethod
-    def of(cls, offer: Offer) -> "OfferSummary":
+    def of(cls, offer: "Offer") -> "OfferSummary":
         """The summary as the API shows it."""
         product, price = offer.policy.product, offer.quote
         return cls(

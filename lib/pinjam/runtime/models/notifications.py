@@ -1,13 +1,15 @@
 """Notifications."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from pinjam.domain.device import Platform
-from pinjam.domain.notification import Notification
-from pinjam.domain.preferences import Preferences
 from pinjam.runtime.models.fields import Given, Instant, Paging, Shown
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Notification
+    from pinjam.domain.preferences import Preferences
 
 
 class NotificationQuery(Paging):
@@ -66,7 +68,7 @@ class PreferencesShown(Shown):
     marketing: bool
 
     @classmethod
-    def of(cls, chosen: Preferences) -> "PreferencesShown":
+    def of(cls, chosen: "Preferences") -> "PreferencesShown":
         """The preferences as the API shows them."""
         return cls(
             channels=ChannelsShown(push=chosen.push, email=chosen.email, sms=chosen.sms, whatsapp=chosen.whatsapp),
@@ -96,7 +98,7 @@ class NotificationShown(Shown):
     deliveries: list[DeliveryShown]
 
     @classmethod
-    def of(cls, notification: Notification) -> "NotificationShown":
+    def of(cls, notification: "Notification") -> "NotificationShown":
         """The notification as the API shows it."""
         return cls(
             id=notification.id,

@@ -4,16 +4,19 @@ Names in camel case are WebAuthn's: browsers and phones read and write these obj
 """
 
 import base64
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from pinjam.domain.passkey import CHALLENGE_LIFE, Passkey
-from pinjam.runtime.composition import App
+from pinjam.domain.passkey import CHALLENGE_LIFE
 from pinjam.runtime.models.fields import Given, Instant, OneLine, ResourceId, Shown
-from pinjam.services.ceremonies import Credential
-from pinjam.services.passkey_login import Invitation
-from pinjam.services.passkeys import Enrolment
+
+if TYPE_CHECKING:
+    from pinjam.domain.passkey import Passkey
+    from pinjam.runtime.composition import App
+    from pinjam.services.ceremonies import Credential
+    from pinjam.services.passkey_login import Invitation
+    from pinjam.services.passkeys import Enrolment
 
 RP_NAME = "Pinjam"
 TIMEOUT_MS = int(CHALLENGE_LIFE.total_seconds() * 1000)
@@ -30,7 +33,7 @@ class _FromClient(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     @property
-    def plain(self) -> Credential:
+    def plain(self) -> "Credential":
         """As it came, without what was null."""
         return self.model_dump(exclude_none=True)
 
@@ -159,7 +162,7 @@ class EnrollOptions(Shown):
     public_key: CreationOptions
 
     @classmethod
-    def of(cls, begun: Enrolment, app: App) -> "EnrollOptions":
+    def of(cls, begun: "Enrolment", app: "App") -> "EnrollOptions":
         """The options for the borrower, who is shown on the device by name and address."""
         user = begun.user
         options = CreationOptions(
@@ -183,7 +186,7 @@ class PasskeyLoginOptions(Shown):
     public_key: RequestOptions
 
     @classmethod
-    def of(cls, begun: Invitation, app: App) -> "PasskeyLoginOptions":
+    def of(cls, begun: "Invitation", app: "App") -> "PasskeyLoginOptions":
         """The options for whoever asked."""
         options = RequestOptions(
             challenge=_encoded(begun.challenge),
@@ -204,7 +207,7 @@ class PasskeyEnrolled(Shown):
     created_at: Instant
 
     @classmethod
-    def of(cls, passkey: Passkey) -> "PasskeyEnrolled":
+    def of(cls, passkey: "Passkey") -> "PasskeyEnrolled":
         """The new passkey as the API shows it."""
         return cls(id=passkey.id, device_name=passkey.device_name, created_at=passkey.created_at)
 
@@ -217,7 +220,7 @@ class PasskeyShown(PasskeyEnrolled):
     backed_up: Annotated[bool, Field(description="Whether the device's maker keeps a copy for its owner.")]
 
     @classmethod
-    def of(cls, passkey: Passkey) -> "PasskeyShown":
+    def of(cls, passkey: "Passkey") -> "PasskeyShown":
         """The passkey as the API shows it."""
         return cls(
             id=passkey.id,
@@ -254,7 +257,7 @@ class AssetLinks(RootModel[list[AssetLink]]):
     """Google's Digital Asset Links: which Android app shares logins with this domain."""
 
     @classmethod
-    def of(cls, app: App) -> "AssetLinks":
+    def of(cls, app: "App") -> "AssetLinks":
         """Our app's link."""
         apps = app.settings.apps
         relation = ["delegate_permission/common.handle_all_urls", "delegate_permission/common.get_login_creds"]
@@ -276,7 +279,7 @@ class AppleAssociation(Shown):
     webcredentials: WebCredentials
 
     @classmethod
-    def of(cls, app: App) -> "AppleAssociation":
+    def of(cls, app: "App") -> "AppleAssociation":
         """Our app's entry."""
         apps = app.settings.apps
         return cls(webcredentials=WebCredentials(apps=[f"{apps.apple_team_id}.{apps.apple_bundle_id}"]))

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pinjam.domain.payment import Bank, Payment, PaymentKind
+from pinjam.domain.payment import Bank, PaymentKind
 from pinjam.domain.payment import Method as PaymentMethod
 from pinjam.domain.payoff import rule
-from pinjam.domain.user import Locale
 from pinjam.runtime.models.fields import MAX_RUPIAH, Given, Instant, Paging, ResourceId, Rupiah, Shown
-from pinjam.services.repaying import Simulation
+
+if TYPE_CHECKING:
+    from pinjam.domain.payment import Payment
+    from pinjam.domain.user import Locale
+    from pinjam.services.repaying import Simulation
 
 
 class BankTransfer(Given):
@@ -35,7 +38,7 @@ class Qris(Given):
         return PaymentMethod(type="qris")
 
 
-INSTALMENT_RULE: Mapping[Locale, str] = {
+INSTALMENT_RULE: Mapping["Locale", str] = {
     "id": "Cicilan tertua yang belum lunas: denda sampai hari itu, bunga, dan pokok yang belum dibayar.",
     "en": "The oldest instalment that is not paid: its late fee to that day, and its unpaid interest and principal.",
 }
@@ -87,7 +90,7 @@ class BillShown(Shown):
     expires_at: Annotated[Instant, Field(description="The end of that business date.")]
 
     @classmethod
-    def of(cls, bill: Simulation, locale: Locale) -> "BillShown":
+    def of(cls, bill: "Simulation", locale: "Locale") -> "BillShown":
         """The bill as the API shows it."""
         settlement = bill.kind == "settlement"
         return cls(
@@ -150,7 +153,7 @@ class PaymentShown(Shown):
     settled_at: Instant | None
 
     @classmethod
-    def of(cls, payment: Payment) -> "PaymentShown":
+    def of(cls, payment: "Payment") -> "PaymentShown":
         """The payment as the API shows it."""
         given = payment.instructions
         return cls(

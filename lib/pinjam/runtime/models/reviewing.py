@@ -1,20 +1,22 @@
 """What staff see of a case: everything that its decision needs, and no secret, whole NIK or address."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pinjam.domain.loan import Decision, Loan
 from pinjam.domain.money import PPM, divide
 from pinjam.domain.payout import Payout
 from pinjam.domain.reasons import reason_text
-from pinjam.domain.trail import AuditRecord
 from pinjam.domain.user import User
 from pinjam.runtime.models.documents import DocumentShown, DocumentWithLink
 from pinjam.runtime.models.fields import Instant, Rupiah, Shown
 from pinjam.runtime.models.identity import CheckShown, ReasonShown
-from pinjam.services.reviewing import Case, Queue
+
+if TYPE_CHECKING:
+    from pinjam.domain.loan import Decision, Loan
+    from pinjam.domain.trail import AuditRecord
+    from pinjam.services.reviewing import Case, Queue
 
 
 class WaitingShown(Shown):
@@ -34,7 +36,7 @@ class QueueShown(Shown):
     whole: bool
 
     @classmethod
-    def of(cls, queue: Queue) -> "QueueShown":
+    def of(cls, queue: "Queue") -> "QueueShown":
         """The cases in their order."""
         return cls(
             cases=[
@@ -104,7 +106,7 @@ class DecisionDetail(Shown):
     rules: list[RuleShown]
 
     @classmethod
-    def of(cls, decision: Decision, monthly_income: int) -> "DecisionDetail":
+    def of(cls, decision: "Decision", monthly_income: int) -> "DecisionDetail":
         """The decision with all its rules."""
         service = next(rule for rule in decision.rules if rule.code == "DSR_MAX")
         instalments = int(service.observed)
@@ -137,7 +139,7 @@ class LoanBrief(Shown):
     created_at: Instant
 
     @classmethod
-    def of(cls, loan: Loan) -> "LoanBrief":
+    def of(cls, loan: "Loan") -> "LoanBrief":
         """The loan in one line."""
         return cls(id=loan.id, status=loan.status.value, amount=loan.amount, created_at=loan.created_at)
 
@@ -155,7 +157,7 @@ class ApplicationShown(Shown):
     decision: DecisionDetail | None
 
     @classmethod
-    def of(cls, loan: Loan) -> "ApplicationShown":
+    def of(cls, loan: "Loan") -> "ApplicationShown":
         """The application as it was declared."""
         asked = loan.application
         return cls(
@@ -209,7 +211,7 @@ class TrailShown(Shown):
     after: dict[str, object]
 
     @classmethod
-    def of(cls, record: AuditRecord) -> "TrailShown":
+    def of(cls, record: "AuditRecord") -> "TrailShown":
         """The record without its hashes."""
         return cls(
             number=record.number, at=record.at, actor=record.actor, action=record.action, after=dict(record.after)
@@ -227,7 +229,7 @@ class CaseShown(Shown):
     trail: list[TrailShown]
 
     @classmethod
-    def of(cls, case: Case) -> "CaseShown":
+    def of(cls, case: "Case") -> "CaseShown":
         """The case as staff see it."""
         return cls(
             identity=IdentityShown.of(case.user, born=case.born),
@@ -250,7 +252,7 @@ class DecidedShown(Shown):
     offer_expires_on: date | None = None
 
     @classmethod
-    def of(cls, decided: User | Loan | Payout) -> "DecidedShown":
+    def of(cls, decided: "User | Loan | Payout") -> "DecidedShown":
         """The borrower, the loan or the payout after the decision."""
         if isinstance(decided, User | Payout):
             return cls(id=decided.id, status=decided.status.value)

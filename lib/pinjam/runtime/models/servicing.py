@@ -1,8 +1,12 @@
 """What a run of the servicing clock did."""
 
+from typing import TYPE_CHECKING
+
 from pinjam.runtime.models.fields import Shown
-from pinjam.services.checking import Checked
-from pinjam.services.servicing import Swept
+
+if TYPE_CHECKING:
+    from pinjam.services.checking import Checked
+    from pinjam.services.servicing import Swept
 
 
 class SweptShown(Shown):
@@ -21,7 +25,7 @@ class SweptShown(Shown):
     faults: int
 
     @classmethod
-    def of(cls, swept: Swept) -> "SweptShown":
+    def of(cls, swept: "Swept") -> "SweptShown":
         """The counts as the API shows them."""
         return cls(
             relayed=swept.relayed,
@@ -46,6 +50,6 @@ class CheckedShown(Shown):
     difference: int
 
     @classmethod
-    def of(cls, checked: Checked) -> "CheckedShown":
+    def of(cls, checked: "Checked") -> "CheckedShown":
         """The figures as the API shows them."""
         return cls(records=checked.records, broken_chains=checked.broken_chains, difference=checked.difference)
