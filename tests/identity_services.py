@@ -9,7 +9,8 @@ import psycopg
 from argon2 import PasswordHasher
 from psycopg_pool import ConnectionPool
 
-from pinjam.adapters.firebase_auth import FirebaseAccounts, FirebaseTokenVerifier
+from pinjam.adapters.firebase_auth import FirebaseAccounts
+from pinjam.adapters.id_tokens import FirebaseTokenVerifier
 from pinjam.local.emulators.auth import OWNER, AuthEmulator
 from pinjam.local.emulators.forgeable_tokens import BelievesForgeableTokens
 from pinjam.local.identity import JWKS_PATH, create_identity, service_account

@@ -1,7 +1,7 @@
 """Application for a loan."""
 
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Loan
-from pinjam.domain.pricing import FieldProblem
 from pinjam.runtime.api import Answer, Api, Call
 from pinjam.runtime.models.loans import ApplyRequest, LoanAnswer, LoanShown
 from pinjam.services.errors import Invalid

@@ -1,7 +1,7 @@
 """Quotes, the dashboard, one loan, its offer's summary, its contract, acceptance and withdrawal."""
 
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Loan
-from pinjam.domain.pricing import FieldProblem
 from pinjam.runtime.api import JSON, PDF, Answer, Api, Call
 from pinjam.runtime.models.fields import Paging
 from pinjam.runtime.models.loans import (

@@ -1,7 +1,7 @@
 """Papers: KTP, selfie, proof of income."""
 
 from pinjam.domain.document import DocumentKind
-from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.runtime.api import Answer, Api, Call
 from pinjam.runtime.models.documents import DocumentList, DocumentShown, DocumentWithLink, LinkQuery
 from pinjam.runtime.models.fields import Paging

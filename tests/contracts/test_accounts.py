@@ -11,7 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.identity_services import PROJECT, IdentityService
 
-from pinjam.adapters.firebase_auth import FirebaseAccounts, FirebaseTokenVerifier
+from pinjam.adapters.firebase_auth import FirebaseAccounts
+from pinjam.adapters.id_tokens import FirebaseTokenVerifier
 from pinjam.local.identity import service_account
 from pinjam.local.identity_accounts import MAX_FAILURES
 from pinjam.local.servers import WsgiServer

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from pinjam.adapters.firebase_auth import (
+from pinjam.adapters.id_tokens import (
     JWKS_TTL_S,
     LEEWAY_S,
     REFETCH_INTERVAL_S,

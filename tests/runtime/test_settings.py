@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -143,8 +142,8 @@ def without(*names: str, **changes: str) -> Settings:
 def test_a_group_reads_its_own_variables(names: str, get: Callable[[Settings], object]) -> None:
     group = get(without())
     if len(names.split()) > 1:
-        given = [getattr(group, field.name) for field in fields(group)]  # type: ignore[arg-type]  # a dataclass
-        given = [value for value in given if value is not None]
+        assert isinstance(group, tuple)
+        given = [value for value in group if value is not None]
         expected = [COMPLETE[name] for name in names.split()]
         lists = {COMPLETE[name]: (COMPLETE[name],) for name in LISTS}
         known = {**lists, "587": 587, "true": True}

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 
 from pinjam.domain.erasure import Obstacle
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.nik import NikProblem
 from pinjam.domain.password import Weakness
-from pinjam.domain.pricing import FieldProblem
 from pinjam.runtime.problems import Problem, document
 from pinjam.runtime.validation import CODES
 from pinjam.services.errors import Denied, Forbidden, Invalid, NotFound, StateForbids, TooMany, Unauthenticated

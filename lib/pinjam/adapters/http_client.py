@@ -1,21 +1,26 @@
 """HTTP to providers: one way of waiting, failing and reading for all of them.
 
-A provider that cannot answer now is `Unavailable`; what a refusal means is each adapter's own matter.
+A provider that cannot answer now is `Unavailable`; what a refusal means is each adapter's own matter. httpx is imported
+by the first call: many a function has an adapter of some provider, and calls it seldom.
 """
 
-import ssl
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from http import HTTPStatus
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import httpx
 from pydantic import BaseModel, ValidationError
 
-from pinjam.adapters.bearer import bearer
 from pinjam.adapters.faults import unavailable
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -28,6 +33,8 @@ _TRY_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPSt
 @cache
 def trusted_authorities() -> ssl.SSLContext:
     """Whom a client believes over TLS: the public authorities. Reading them takes 20 ms, so all clients share them."""
+    import httpx
+
     return httpx.create_ssl_context(trust_env=False)
 
 
@@ -78,10 +85,18 @@ class HttpClient:
         self._service = service
         self._timeout_s = timeout_s
         self._longest_answer_bytes = longest_answer_bytes
-        self._bearer = bearer(token)
+        self._token = token
+
+    @cached_property
+    def _bearer(self) -> httpx.Auth:
+        from pinjam.adapters.bearer import bearer
+
+        return bearer(self._token)
 
     @cached_property
     def _client(self) -> httpx.Client:
+        import httpx
+
         return httpx.Client(
             timeout=self._timeout_s, verify=trusted_authorities(), trust_env=False, follow_redirects=False
         )
@@ -108,6 +123,8 @@ class HttpClient:
         Raises:
             Unavailable: No answer in time, no whole answer, or one that says to come back (5xx, 429).
         """
+        import httpx
+
         try:
             request = self._client.build_request(method, url, json=json, content=content, data=form, headers=headers)
             response = self._client.send(request, auth=auth or self._bearer, stream=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.nik import WOMEN_ADD
-from pinjam.domain.pricing import FieldProblem
 
 Weakness = Literal["password-too-common", "password-too-simple", "password-contains-personal"]
 

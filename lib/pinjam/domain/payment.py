@@ -19,6 +19,12 @@ class PaymentStatus(StrEnum):
     REVERSED = "reversed"
 
 
+GATEWAY = "payment-gateway"
+"""Who acts in the audit log when the gateway has news."""
+CLOSED_AS = {"expired": PaymentStatus.EXPIRED, "failed": PaymentStatus.FAILED}
+"""What a payment becomes when its order at the gateway ends without money."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """How the borrower pays; `bank` only for a bank transfer."""

@@ -1,10 +1,10 @@
 """The price of a loan: its quote, its effective rate, and the caps that no offer may exceed."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 
 from pinjam.domain.calendar import DAYS_A_MONTH, MONTHS_A_YEAR
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Quote, ScheduleRow
 from pinjam.domain.money import PPM, divide
 from pinjam.domain.policy import Policy, ProductPolicy
@@ -26,15 +26,6 @@ class PriceOverCap(Exception):
         self.tenor_months = tenor_months
         self.benefit = benefit
         self.cap = cap
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldProblem:
-    """Why a field of a request is refused: a code, and the limits that a message needs."""
-
-    field: str
-    code: str
-    params: Mapping[str, int | str]
 
 
 def quote(policy: Policy, *, amount: int, tenor_months: int, start: date) -> Quote:

@@ -13,7 +13,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from argon2 import PasswordHasher
 from psycopg_pool import ConnectionPool
 
-from pinjam.adapters.firebase_auth import SigningKeys, issuer_of
+from pinjam.adapters.id_tokens import SigningKeys, issuer_of
 from pinjam.adapters.key_file import KeyFile
 from pinjam.domain.task import RATES
 from pinjam.local.broker import Broker

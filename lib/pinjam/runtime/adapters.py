@@ -168,7 +168,7 @@ class Adapters:
     @cached_property
     def token_verifier(self) -> TokenVerifier:
         """ID tokens."""
-        from pinjam.adapters.firebase_auth import FirebaseTokenVerifier
+        from pinjam.adapters.id_tokens import FirebaseTokenVerifier
 
         return FirebaseTokenVerifier(project=self.settings.project, jwks_url=self.settings.jwks_url)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gc
 import json
 import logging
 import re
@@ -22,7 +23,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllo
 from werkzeug.exceptions import NotFound as NoSuchPath
 from werkzeug.routing import Map, Rule
 
-from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.runtime import logs, tracing
 from pinjam.runtime.api import JSON_LIMIT_BYTES, Call, Upload
 from pinjam.runtime.composition import current
@@ -81,6 +82,7 @@ def entry(api: Api) -> Callable[[Request], Response]:
     # is answered here too: a line feed in a path, /robots.txt.
     if flask.has_app_context():
         flask.current_app.register_error_handler(404, lambda _refused: serve(flask.request))
+    gc.freeze()  # All of this function's code is loaded, and stays.
     return serve
 
 

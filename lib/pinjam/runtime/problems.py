@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
-from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.services.errors import (
     Denied,
     Forbidden,

@@ -1,14 +1,13 @@
 """The settings of providers: who checks identities, moves money and carries messages."""
 
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from pinjam.runtime.choices import SettingsError
 from pinjam.runtime.variables import Variables
 
 
-@dataclass(frozen=True)
-class Ekyc:
+class Ekyc(NamedTuple):
     """The e-KYC provider."""
 
     url: str
@@ -16,16 +15,14 @@ class Ekyc:
     api_key: str
 
 
-@dataclass(frozen=True)
-class Midtrans:
+class Midtrans(NamedTuple):
     """The payment gateway."""
 
     url: str
     server_key: str
 
 
-@dataclass(frozen=True)
-class Iris:
+class Iris(NamedTuple):
     """The payout gateway."""
 
     url: str
@@ -34,8 +31,7 @@ class Iris:
     merchant_key: str
 
 
-@dataclass(frozen=True)
-class Smtp:
+class Smtp(NamedTuple):
     """The mail server."""
 
     host: str
@@ -46,8 +42,7 @@ class Smtp:
     starttls: bool
 
 
-@dataclass(frozen=True)
-class WhatsApp:
+class WhatsApp(NamedTuple):
     """The WhatsApp Cloud API. `app_secret` signs its callbacks; `verify_token` is what it proves itself with first."""
 
     url: str
@@ -57,8 +52,7 @@ class WhatsApp:
     verify_token: str
 
 
-@dataclass(frozen=True)
-class Zenziva:
+class Zenziva(NamedTuple):
     """An SMS provider. `url` is its whole endpoint."""
 
     url: str
@@ -66,8 +60,7 @@ class Zenziva:
     passkey: str
 
 
-@dataclass(frozen=True)
-class Twilio:
+class Twilio(NamedTuple):
     """An SMS provider. `sender` is a name, a number, or the id of a messaging service."""
 
     url: str
@@ -76,8 +69,7 @@ class Twilio:
     sender: str
 
 
-@dataclass(frozen=True)
-class Fcm:
+class Fcm(NamedTuple):
     """Firebase Cloud Messaging. `token` is an OAuth access token; None where Google's credentials give one."""
 
     url: str

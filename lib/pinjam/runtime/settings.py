@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from pinjam.runtime.choices import SettingsError, profile_of, refuse_wrong_combinations
 from pinjam.runtime.passkey_settings import FINGERPRINT, ORIGIN, Apps, WebAuthn
@@ -21,8 +22,7 @@ def state_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("PINJAM_STATE") or usual)
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """Where accounts live and ID tokens come from; `signer` is the service account that signs custom tokens.
 
     `iam_url` is None at Firebase's emulator, for which nobody signs. `admin_token` is an OAuth access token; None where
@@ -37,8 +37,7 @@ class Identity:
     admin_token: str | None
 
 
-@dataclass(frozen=True)
-class Tasks:
+class Tasks(NamedTuple):
     """Cloud Tasks: its API, where its queues are, which functions they call, and in whose name."""
 
     url: str

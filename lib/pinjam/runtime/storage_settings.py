@@ -1,9 +1,9 @@
 """The settings of what is kept: records, documents' bytes, keys, and what is kept for a while."""
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from pinjam.runtime.choices import SettingsError
 from pinjam.runtime.variables import Variables
@@ -11,8 +11,7 @@ from pinjam.runtime.variables import Variables
 _KMS_KEY = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
 
 
-@dataclass(frozen=True)
-class Database:
+class Database(NamedTuple):
     """PostgreSQL. `pool_size` is the most connections of one instance; with `iam` the password is an access token.
 
     `application_name` is the function's, which its server shows of each connection.
@@ -24,8 +23,7 @@ class Database:
     application_name: str
 
 
-@dataclass(frozen=True)
-class Firestore:
+class Firestore(NamedTuple):
     """Firestore, or its emulator."""
 
     project: str
@@ -33,16 +31,14 @@ class Firestore:
     url: str
 
 
-@dataclass(frozen=True)
-class CloudStorage:
+class CloudStorage(NamedTuple):
     """A bucket of Cloud Storage, or of its emulator."""
 
     bucket: str
     url: str
 
 
-@dataclass(frozen=True)
-class S3:
+class S3(NamedTuple):
     """A bucket of an S3 service. `url` is that of MinIO or another service; None for Amazon's."""
 
     bucket: str

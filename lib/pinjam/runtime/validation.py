@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.field_problem import FieldProblem
 
 CODES = {
     "missing": "required",

@@ -7,11 +7,11 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from pinjam.domain.calendar import local_date
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.ledger import repayment
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
-from pinjam.domain.payment import Payment, PaymentStatus
-from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.payment import CLOSED_AS, GATEWAY, Payment, PaymentStatus
 from pinjam.domain.receipts import Receipt, comes_before_others, receive
 from pinjam.domain.refund import owed_back
 from pinjam.domain.trail import Event
@@ -25,8 +25,6 @@ from pinjam.services.store import Contention, Store, Transaction
 
 log = logging.getLogger(__name__)
 
-GATEWAY = "payment-gateway"
-CLOSED_AS = {"expired": PaymentStatus.EXPIRED, "failed": PaymentStatus.FAILED}
 OWING = frozenset({LoanStatus.ACTIVE, LoanStatus.WRITTEN_OFF})
 """A written-off debt is still owed: what comes in late is a recovery."""
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.policy import Policies, Policy
-from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import Kyc, User, UserStatus
 from pinjam.domain.verification import attempts_left, move_user

@@ -15,7 +15,7 @@ in both languages.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pinjam.domain.pricing import FieldProblem
+from pinjam.domain.field_problem import FieldProblem
 
 Params = Mapping[str, int | str]
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 
 from pinjam.domain.contract import freeze, risks, signatory, statements
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.lifecycle import IllegalMove, move
 from pinjam.domain.loan import OPEN_APPLICATION, Application, Loan, LoanStatus, Purpose, Quote
 from pinjam.domain.payment import Payment
 from pinjam.domain.policy import Policies, Policy
-from pinjam.domain.pricing import FieldProblem, check_request
+from pinjam.domain.pricing import check_request
 from pinjam.domain.trail import Event
 from pinjam.domain.user import Locale, User, UserStatus
 from pinjam.services.borrowers import MOST, known, loans_of, trusted, unrestricted

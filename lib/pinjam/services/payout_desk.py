@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payout import Payout, PayoutPurpose, PayoutStatus, sent
-from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.task import MOST_TRIES, Task, pause_after
 from pinjam.domain.trail import Event

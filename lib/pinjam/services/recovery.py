@@ -7,8 +7,8 @@ a known one, in the same order: an unknown one has an id of its own made up, whi
 import hmac
 from dataclasses import dataclass
 
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.password import Personal, check_password
-from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.recovery import ResetCode, Verdict, code_of
 from pinjam.domain.session import signed_out
 from pinjam.domain.task import Task

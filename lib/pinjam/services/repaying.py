@@ -6,15 +6,14 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from pinjam.domain.calendar import JAKARTA, local_date
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Loan, LoanStatus
-from pinjam.domain.payment import Method, Payment, PaymentKind, PaymentStatus
+from pinjam.domain.payment import CLOSED_AS, GATEWAY, Method, Payment, PaymentKind, PaymentStatus
 from pinjam.domain.payoff import payoff
 from pinjam.domain.policy import Policies
-from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.repayment import bill
 from pinjam.domain.trail import KeptAnswer
 from pinjam.services.borrowers import trusted
-from pinjam.services.collecting import CLOSED_AS, GATEWAY
 from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.ports import Clock, Ids, PaymentGateway, Refused, Unavailable

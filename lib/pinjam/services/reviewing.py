@@ -11,10 +11,10 @@ from datetime import date, datetime
 from typing import Literal
 
 from pinjam.domain.document import Document, DocumentStatus
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payout import Payout
 from pinjam.domain.policy import Policies
-from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.review import RulesForbid, approved, declined
 from pinjam.domain.trail import AuditRecord, Event
 from pinjam.domain.user import User, UserStatus

@@ -4,11 +4,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.keys import UserKey
 from pinjam.domain.nik import InvalidNik, Nik, mask_nik, parse_nik
 from pinjam.domain.password import Personal, check_password
 from pinjam.domain.phone import InvalidPhone, parse_phone
-from pinjam.domain.pricing import FieldProblem
 from pinjam.domain.trail import AuditRecord
 from pinjam.domain.user import Consent, Locale, User, UserStatus
 from pinjam.services.borrowers import Borrower

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import get_args
 
+from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.notification import Channel, Delivery, Notification
-from pinjam.domain.pricing import FieldProblem
 from pinjam.services.errors import Forbidden, Invalid
 from pinjam.services.messaging import MessageReceipts, MessageStatus
 from pinjam.services.ports import Clock, ForgedNotification

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import jwt
 
-from pinjam.adapters.firebase_auth import REQUIRED, check_times_and_subject, issuer_of
+from pinjam.adapters.id_tokens import REQUIRED, check_times_and_subject, issuer_of
 from pinjam.local.gateway_jwt import JwtCheck, JwtRefused
 from pinjam.services.ports import WrongCredentials
 

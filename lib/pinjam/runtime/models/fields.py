@@ -50,13 +50,13 @@ Instant = Annotated[datetime, PlainSerializer(_rfc3339), Field(examples=["2026-1
 class Given(BaseModel):
     """What a client sends: unknown fields are refused, so that a misspelt one is not silently lost."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Shown(BaseModel):
     """What a client gets."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Paging(BaseModel):
@@ -64,6 +64,13 @@ class Paging(BaseModel):
 
     limit: Annotated[int, Field(ge=1, le=100, description="How many at most.")] = 20
     cursor: Annotated[str | None, Field(max_length=512, description="`next_cursor` of the page before.")] = None
+
+
+class ReasonShown(Shown):
+    """Why something was decided as it was, in plain words."""
+
+    code: str
+    message: str
 
 
 class ProblemField(Shown):

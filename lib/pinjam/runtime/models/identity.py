@@ -9,7 +9,7 @@ from pinjam.domain.password import MAX_LENGTH, MIN_LENGTH, normalise
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.user import Locale
 from pinjam.runtime.models.documents import DocumentShown
-from pinjam.runtime.models.fields import Given, GivenRupiah, Instant, OneLine, PersonName, Rupiah, Shown
+from pinjam.runtime.models.fields import Given, GivenRupiah, Instant, OneLine, PersonName, ReasonShown, Rupiah, Shown
 from pinjam.services.borrowers import credit_limit_of
 
 if TYPE_CHECKING:
@@ -136,13 +136,6 @@ class CheckShown(Shown):
     name: str
     outcome: Literal["pass", "fail", "unknown"]
     score: int | None = None
-
-
-class ReasonShown(Shown):
-    """Why something was decided as it was, in plain words."""
-
-    code: str
-    message: str
 
 
 class KycShown(Shown):

@@ -9,8 +9,7 @@ from pinjam.domain.loan import Purpose
 from pinjam.domain.money import PPM
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.repayment import bill
-from pinjam.runtime.models.fields import MAX_RUPIAH, Given, GivenRupiah, Instant, Rupiah, Shown
-from pinjam.runtime.models.identity import ReasonShown
+from pinjam.runtime.models.fields import MAX_RUPIAH, Given, GivenRupiah, Instant, ReasonShown, Rupiah, Shown
 from pinjam.runtime.models.payments import PaymentShown
 
 if TYPE_CHECKING:

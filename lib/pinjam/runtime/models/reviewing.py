@@ -10,8 +10,8 @@ from pinjam.domain.payout import Payout
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.user import User
 from pinjam.runtime.models.documents import DocumentShown, DocumentWithLink
-from pinjam.runtime.models.fields import Instant, Rupiah, Shown
-from pinjam.runtime.models.identity import CheckShown, ReasonShown
+from pinjam.runtime.models.fields import Instant, ReasonShown, Rupiah, Shown
+from pinjam.runtime.models.identity import CheckShown
 
 if TYPE_CHECKING:
     from pinjam.domain.loan import Decision, Loan
