@@ -28,7 +28,7 @@ from pinjam.local.road import Road, Walker
 from pinjam.local.system import LocalSystem
 from pinjam.runtime.composition import App, install
 from pinjam.runtime.settings import Settings
-from pinjam.services.store import KINDS, Find, Page, R, Reader, Record, Scalar, Store, Transaction
+from pinjam.services.store import KINDS, Asked, Find, Page, R, Reader, Record, Scalar, Store, Transaction
 
 A = TypeVar("A")
 Counts = Mapping[str, Mapping[str, int]]
@@ -118,6 +118,9 @@ class _CountedReader:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self.counts: Counter[str] = Counter()
+
+    def prefetch(self, *asked: Asked) -> None:
+        self._reader.prefetch(*asked)
 
     def get(self, kind: type[R], id: str) -> R | None:
         self.counts["store.queries"] += 1

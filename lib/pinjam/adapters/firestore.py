@@ -14,8 +14,9 @@ from pinjam.adapters import firestore_writes as writes
 from pinjam.adapters.firestore_indexes import Index, check_covered, needed
 from pinjam.adapters.firestore_turns import Turns
 from pinjam.adapters.firestore_wire import Aborted, CutOff, FirestoreWire, Json, Missing, Taken
-from pinjam.adapters.records import check, check_passing, cursor_after
+from pinjam.adapters.records import check, check_passing, cursor_after, position_of
 from pinjam.services.store import (
+    Asked,
     Conflict,
     Contention,
     Find,
@@ -127,9 +128,24 @@ class _FirestoreReader:
         self._wire = wire
         self._declared = declared
         self._beginning: Json = {"readOnly": {}}
+        self._ahead: dict[writes.Key, Record | None] = {}
         self.id: str | None = None
 
+    def prefetch(self, *asked: Asked) -> None:
+        """Records by their ids come in one round trip; each page has one of its own, when it is asked for."""
+        keys = []
+        for one in asked:
+            if isinstance(one, Find):
+                check(one)
+                position_of(one)
+            else:
+                keys.append(one)
+        if keys:
+            self._ahead.update(self._stored(keys))
+
     def get(self, kind: type[R], id: str) -> R | None:
+        if (kind, id) in self._ahead:
+            return self._ahead.pop((kind, id))  # type: ignore[return-value]  # a record of the key's kind
         return self._stored([(kind, id)]).get((kind, id))  # type: ignore[return-value]  # a record of the key's kind
 
     def find(self, query: Find[R]) -> Page[R]:
@@ -210,6 +226,10 @@ class _FirestoreTransaction(_FirestoreReader):
                     with suppress(CutOff, Aborted, RuntimeError):
                         self._wire.call("rollback", {"transaction": self.id})
 
+    def prefetch(self, *asked: Asked) -> None:
+        self._before_writes()
+        super().prefetch(*asked)
+
     def get(self, kind: type[R], id: str) -> R | None:
         self._before_writes()
         found = super().get(kind, id)
@@ -245,11 +265,12 @@ class _FirestoreTransaction(_FirestoreReader):
             raise RuntimeError("a transaction reads before it writes")
 
     def _ask(self, method: str, body: Json) -> list[Json]:
-        name = f"{method} {json.dumps(body, sort_keys=True)}"
+        # Each document by itself, so that those who read it in another company meet at it, too.
+        names = set(body["documents"]) if method == "batchGet" else {f"{method} {json.dumps(body, sort_keys=True)}"}
         if self.id is None:
-            for turn in sorted({name, *self.touched}):
+            for turn in sorted(names | self.touched):
                 self._held.enter_context(self._turns.one(turn))
-        self.touched.add(name)
+        self.touched |= names
         return super()._ask(method, body)
 
     def _commit(self) -> None:

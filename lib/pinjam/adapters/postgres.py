@@ -12,6 +12,7 @@ from pinjam.adapters import postgres_rows as rows
 from pinjam.adapters.postgres_connections import Connection, Connections
 from pinjam.adapters.records import check, cursor_after
 from pinjam.services.store import (
+    Asked,
     Conflict,
     Contention,
     Find,
@@ -32,6 +33,8 @@ _LONGEST_PAUSE_S = 0.2
 _WRITE: rows.Statement = (b"BEGIN ISOLATION LEVEL SERIALIZABLE", ())
 _READ: rows.Statement = (b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
 _COMMIT: rows.Statement = (b"COMMIT", ())
+_INSERTS_TOGETHER = 8
+"""Rows in one statement, so that few forms of it are to be prepared however many rows there are."""
 _NO_PRIMARY = frozenset({"25006", "0A000"})
 """What a server says that does not write (any more): read-only transaction; no serializable mode in a hot standby.
 
@@ -119,10 +122,10 @@ class PostgresStore:
     def _attempt(self, work: Callable[[Transaction], A]) -> A:
         with self._connection() as connection:
             tx = _PostgresTransaction(connection)
-            with _before_commit(connection):
-                result = work(tx)
-                tx.begin()
             try:
+                with _before_commit(connection):
+                    result = work(tx)
+                    tx.prepare()
                 tx.commit()
             except psycopg.errors.UniqueViolation as violation:
                 conflict = _conflict(violation)
@@ -181,26 +184,41 @@ class _PostgresReader:
     def __init__(self, connection: Connection, beginning: rows.Statement) -> None:
         self._connection = connection
         self._beginning = beginning
+        self._ahead: dict[rows.Statement, list[tuple[Any, ...]]] = {}
         self.has_read = False
 
+    def prefetch(self, *asked: Asked) -> None:
+        statements = []
+        for one in asked:
+            if isinstance(one, Find):
+                check(one)
+                statements.append(rows.find(one))
+            else:
+                statements.append(rows.get(*one))
+        self._ahead.update(zip(statements, self._ask(*statements), strict=True))
+
     def get(self, kind: type[R], id: str) -> R | None:
-        found = self._ask(rows.get(kind, id))
+        found = self._found(rows.get(kind, id))
         return rows.record(kind, found[0]) if found else None
 
     def find(self, query: Find[R]) -> Page[R]:
         check(query)
-        found = [rows.record(query.kind, row) for row in self._ask(rows.find(query))]
+        found = [rows.record(query.kind, row) for row in self._found(rows.find(query))]
         page = tuple(found[: query.limit])
         return Page(page, cursor_after(query, page[-1]) if len(found) > query.limit else None)
 
     def count(self, kind: type[R], where: Mapping[str, Scalar]) -> int:
         check(Find(kind=kind, where=where))
-        return int(self._ask(rows.count(kind, where))[0][0])
+        return int(self._found(rows.count(kind, where))[0][0])
 
-    def _ask(self, statement: rows.Statement) -> list[tuple[Any, ...]]:
+    def _found(self, statement: rows.Statement) -> list[tuple[Any, ...]]:
+        known = self._ahead.pop(statement, None)
+        return self._ask(statement)[0] if known is None else known
+
+    def _ask(self, *statements: rows.Statement) -> list[list[tuple[Any, ...]]]:
         begin = () if self.has_read else (self._beginning,)
         self.has_read = True
-        return _send(self._connection, *begin, statement)[-1].fetchall()
+        return [cursor.fetchall() for cursor in _send(self._connection, *begin, *statements)[len(begin) :]]
 
 
 class _PostgresTransaction(_PostgresReader):
@@ -209,7 +227,8 @@ class _PostgresTransaction(_PostgresReader):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection, _WRITE)
         self._seen: set[tuple[type, str]] = set()
-        self._writes: list[rows.Statement] = []
+        self._writes: list[list[rows.Statement]] = []
+        self._ends_in_inserts = False
         self._blind: list[tuple[int, Record]] = []
 
     def get(self, kind: type[R], id: str) -> R | None:
@@ -224,38 +243,61 @@ class _PostgresTransaction(_PostgresReader):
         return found
 
     def insert(self, record: Record) -> None:
-        self._writes.append(rows.insert(record))
+        statement = rows.insert(record)
+        if self._ends_in_inserts and len(self._writes[-1]) < _INSERTS_TOGETHER:
+            self._writes[-1].append(statement)
+        else:
+            self._writes.append([statement])
+        self._ends_in_inserts = True
         self._seen.add((type(record), record.id))
 
     def update(self, record: Record) -> None:
         if (type(record), record.id) not in self._seen:
             self._blind.append((len(self._writes), record))
-        self._writes.append(rows.update(record))
+        self._write(rows.update(record))
 
     def delete(self, kind: type[Record], id: str) -> None:
-        self._writes.append(rows.delete(kind, id))
+        self._write(rows.delete(kind, id))
         self._seen.discard((kind, id))  # An update behind it has nothing to replace, and must show that.
 
-    def begin(self) -> None:
-        """Begin if nothing was read, so that a dead connection shows before the commit is sent."""
-        if self._writes and not self.has_read:
-            _send(self._connection, self._beginning)
+    def prepare(self) -> None:
+        """Send what must be heard of before the commit is sent.
 
-    def commit(self) -> None:
-        """Write and commit. What was read here is known to exist; other updates must first show that they met."""
+        That is the beginning if nothing was read, as it shows a dead connection; and updates of what was not read
+        here, which must first show that they met something.
+        """
+        begin = () if self.has_read or not self._writes else (self._beginning,)
         if self._blind:
-            done = _send(self._connection, *self._writes)
+            done = _send(self._connection, *begin, *self._statements())[len(begin) :]
             for index, record in self._blind:
                 if done[index].rowcount == 0:
                     raise LookupError(f"{type(record).__name__} {record.id}")
-            _send(self._connection, _COMMIT)
-        elif self._writes or self.has_read:
-            _send(self._connection, *self._writes, _COMMIT)
+        elif begin:
+            _send(self._connection, *begin)
 
-    def _ask(self, statement: rows.Statement) -> list[tuple[Any, ...]]:
+    def commit(self) -> None:
+        """Commit, with all writes that were not sent yet."""
+        if self._writes or self.has_read:
+            _send(self._connection, *(() if self._blind else self._statements()), _COMMIT)
+
+    def _statements(self) -> list[rows.Statement]:
+        return [rows.together(group) for group in self._writes]
+
+    def prefetch(self, *asked: Asked) -> None:
+        self._before_writes()
+        super().prefetch(*asked)
+
+    def _found(self, statement: rows.Statement) -> list[tuple[Any, ...]]:
+        self._before_writes()
+        return super()._found(statement)
+
+    def _write(self, statement: rows.Statement) -> None:
+        self._writes.append([statement])
+        self._ends_in_inserts = False
+
+    def _before_writes(self) -> None:
         if self._writes:
             raise RuntimeError("a transaction reads before it writes")
-        return super()._ask(statement)
 
 
 def _send(connection: Connection, *statements: rows.Statement) -> list[psycopg.Cursor[tuple[Any, ...]]]:

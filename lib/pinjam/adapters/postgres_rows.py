@@ -4,10 +4,11 @@ Scalars travel as plain values, all numbers in one width, so that a statement ha
 its values; nested fields travel as JSON text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -33,6 +34,7 @@ class _Texts:
 
 _texts: dict[type, _Texts] = {}
 _finds: dict[tuple[object, ...], bytes] = {}
+_together: dict[tuple[bytes, ...], bytes] = {}
 
 
 def _texts_of(kind: type) -> _Texts:
@@ -68,6 +70,18 @@ def get(kind: type, id_: str) -> Statement:
 def insert(record: Record) -> Statement:
     """A new record. TypeError or ValueError for one with values that are not of its fields."""
     return _texts_of(type(record)).insert, _values(record)
+
+
+def together(inserts: Sequence[Statement]) -> Statement:
+    """Several inserts as one statement, which the server takes in at once: none of them sees another's row."""
+    if len(inserts) == 1:
+        return inserts[0]
+    texts = tuple(text for text, _ in inserts)
+    if texts not in _together:
+        *first, last = texts
+        parts = b", ".join(b"i%d AS (%s)" % (number, text) for number, text in enumerate(first))
+        _together[texts] = b"WITH %s %s" % (parts, last)
+    return _together[texts], tuple(chain.from_iterable(values for _, values in inserts))
 
 
 def update(record: Record) -> Statement:

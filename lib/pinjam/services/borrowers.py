@@ -88,14 +88,24 @@ def trusted(tx: Reader, user_id: str, actor: Actor) -> User:
     return user
 
 
+def documents_by(user_id: str) -> Find[Document]:
+    """What finds the borrower's documents, newest first."""
+    return Find(kind=Document, where={"user_id": user_id}, descending=True, limit=MOST)
+
+
 def documents_of(tx: Reader, user_id: str) -> tuple[Document, ...]:
     """The borrower's documents, newest first."""
-    return tx.find(Find(kind=Document, where={"user_id": user_id}, descending=True, limit=MOST)).items
+    return tx.find(documents_by(user_id)).items
+
+
+def loans_by(user_id: str) -> Find[Loan]:
+    """What finds the borrower's loans, newest first."""
+    return Find(kind=Loan, where={"user_id": user_id}, descending=True, limit=MOST)
 
 
 def loans_of(tx: Reader, user_id: str) -> tuple[Loan, ...]:
     """The borrower's loans, newest first."""
-    return tx.find(Find(kind=Loan, where={"user_id": user_id}, descending=True, limit=MOST)).items
+    return tx.find(loans_by(user_id)).items
 
 
 def credit_limit_of(loans: tuple[Loan, ...], policy: Policy, on: date) -> int:
@@ -105,4 +115,5 @@ def credit_limit_of(loans: tuple[Loan, ...], policy: Policy, on: date) -> int:
 
 def gather(tx: Reader, user_id: str) -> Borrower:
     """Everything about a borrower, as of one moment."""
+    tx.prefetch((User, user_id), documents_by(user_id), loans_by(user_id))
     return Borrower(user=known(tx, user_id), documents=documents_of(tx, user_id), loans=loans_of(tx, user_id))

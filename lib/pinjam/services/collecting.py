@@ -19,7 +19,7 @@ from pinjam.services.books import Books
 from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
 from pinjam.services.ports import Clock, ForgedNotification, Ids, Order, PaymentGateway, Refused, Unavailable
 from pinjam.services.reckoning import Change, Reckoning, scene_of
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.recording import Actor, Outbox, Recorder, last_record, trail_of
 from pinjam.services.reversing import Reversing
 from pinjam.services.store import Contention, Store, Transaction
 
@@ -100,6 +100,7 @@ class Collecting:
         """Post money that arrived, once, even for an order that had been given up."""
 
         def work(tx: Transaction) -> tuple[PaymentStatus, tuple[Event, ...]]:
+            tx.prefetch((Payment, seen.id), (Loan, seen.loan_id), trail_of(seen.id), trail_of(seen.loan_id))
             payment = _found(tx.get(Payment, seen.id))
             if payment.status in (PaymentStatus.SETTLED, PaymentStatus.REVERSED):
                 return payment.status, ()

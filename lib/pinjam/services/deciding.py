@@ -13,9 +13,9 @@ from pinjam.domain.policy import Policies, Policy
 from pinjam.domain.pricing import quote
 from pinjam.domain.trail import Event
 from pinjam.domain.user import User
-from pinjam.services.borrowers import documents_of, known, loans_of, reveal
+from pinjam.services.borrowers import documents_by, documents_of, known, loans_by, loans_of, reveal
 from pinjam.services.ports import Clock
-from pinjam.services.recording import Actor, Outbox, Recorder, consume, last_record
+from pinjam.services.recording import Actor, Outbox, Recorder, consume, last_record, trail_of
 from pinjam.services.sealing import Vault
 from pinjam.services.store import Reader, Store, Transaction
 
@@ -49,6 +49,10 @@ class Deciding:
         born = reveal(applicant, self.vault.safe(applicant.id)).birth_date
 
         def work(tx: Transaction) -> tuple[Event, ...]:
+            owner = applicant.id
+            tx.prefetch(
+                (Loan, event.subject), (User, owner), documents_by(owner), loans_by(owner), trail_of(event.subject)
+            )
             loan = tx.get(Loan, event.subject)
             if loan is None or loan.status is not LoanStatus.SUBMITTED:
                 return ()

@@ -9,13 +9,13 @@ from pinjam.domain.loan import OPEN_APPLICATION, Application, Loan, LoanStatus, 
 from pinjam.domain.payment import Payment
 from pinjam.domain.policy import Policies, Policy
 from pinjam.domain.pricing import check_request
-from pinjam.domain.trail import Event
+from pinjam.domain.trail import Event, KeptAnswer
 from pinjam.domain.user import Locale, User, UserStatus
-from pinjam.services.borrowers import MOST, known, loans_of, trusted, unrestricted
+from pinjam.services.borrowers import MOST, loans_by, loans_of, trusted, unrestricted
 from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
 from pinjam.services.ports import Clock, Ids
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.recording import Actor, Outbox, Recorder, last_record, trail_of
 from pinjam.services.store import Conflict, Find, Page, Reader, Store, Transaction
 
 
@@ -71,6 +71,7 @@ class Lending:
 
         def work(tx: Transaction) -> tuple[Answered, tuple[Event, ...]]:
             now = self.clock.now()
+            tx.prefetch((KeptAnswer, keyed.id), (User, user_id), loans_by(user_id))
             kept = keyed.recall(tx, now=now)
             if isinstance(kept, Answered):
                 return kept, ()
@@ -90,8 +91,8 @@ class Lending:
                 created_at=now,
                 updated_at=now,
             )
-            tx.insert(loan)
             self._remember_income(tx, user, application)
+            tx.insert(loan)
             self.recorder.change(tx, None, None, loan, "loan-submitted", actor)
             event = self.recorder.event(
                 tx, "loan-submitted", subject=loan.id, actor=actor, user_id=user_id, amount=loan.amount
@@ -108,11 +109,13 @@ class Lending:
         return answered
 
     def dashboard(self, user_id: str, *, limit: int, after: str | None) -> Dashboard:
-        """The borrower's loans, newest first, with the live one. A borrower without loans has an empty one."""
+        """The borrower's loans, newest first, with the live one; empty for one who has none.
+
+        That there is such a borrower is what their token says: nearly always this is one read.
+        """
         query = Find(kind=Loan, where={"user_id": user_id}, descending=True, limit=limit, after=after)
 
         def work(tx: Reader) -> Dashboard:
-            known(tx, user_id)
             page = tx.find(query)
             # The first page holds every loan of nearly everybody: then it is the one read of loans.
             whole = after is None and page.next_cursor is None
@@ -126,9 +129,9 @@ class Lending:
         """One loan with its payments, newest first. NotFound if it is not the borrower's."""
 
         def work(tx: Reader) -> tuple[Loan, tuple[Payment, ...]]:
-            loan = _own(tx, user_id, loan_id)
-            query = Find(kind=Payment, where={"loan_id": loan_id}, descending=True, limit=MOST)
-            return loan, tx.find(query).items
+            payments = Find(kind=Payment, where={"loan_id": loan_id}, descending=True, limit=MOST)
+            tx.prefetch((Loan, loan_id), payments)
+            return _own(tx, user_id, loan_id), tx.find(payments).items
 
         return self.store.read(work)
 
@@ -169,6 +172,7 @@ class Lending:
 
         def work(tx: Transaction) -> tuple[Answered, tuple[Event, ...]]:
             now = self.clock.now()
+            tx.prefetch((User, user_id), (KeptAnswer, keyed.id), (Loan, loan_id), trail_of(loan_id))
             user = trusted(tx, user_id, actor)
             kept = keyed.recall(tx, now=now)
             if isinstance(kept, Answered):
@@ -197,6 +201,7 @@ class Lending:
         """Take an application back before acceptance; again is harmless. StateForbids afterwards."""
 
         def work(tx: Transaction) -> Loan:
+            tx.prefetch((Loan, loan_id), trail_of(loan_id))
             loan = _own(tx, user_id, loan_id)
             previous = last_record(tx, loan_id)
             if loan.status is LoanStatus.WITHDRAWN:

@@ -46,9 +46,14 @@ class Audited(Protocol):
 A = TypeVar("A", bound=Audited)
 
 
+def trail_of(subject: str) -> Find[AuditRecord]:
+    """What finds the newest audit record of a subject."""
+    return Find(kind=AuditRecord, where={"subject": subject}, order="number", descending=True, limit=1)
+
+
 def last_record(tx: Reader, subject: str) -> AuditRecord | None:
     """The newest audit record of a subject; read it before the writes of a transaction."""
-    page = tx.find(Find(kind=AuditRecord, where={"subject": subject}, order="number", descending=True, limit=1))
+    page = tx.find(trail_of(subject))
     return page.items[0] if page.items else None
 
 

@@ -13,6 +13,7 @@ from pinjam.domain.payoff import payoff
 from pinjam.domain.policy import Policies
 from pinjam.domain.repayment import bill
 from pinjam.domain.trail import KeptAnswer
+from pinjam.domain.user import User
 from pinjam.services.borrowers import trusted
 from pinjam.services.errors import Invalid, NotFound, StateForbids
 from pinjam.services.once import Answered, Keyed
@@ -148,6 +149,7 @@ class Repaying:
         payment_id: str,
     ) -> Answered | tuple[Payment, KeptAnswer, tuple[Payment, ...]]:
         now = self.clock.now()
+        tx.prefetch((User, user_id), (KeptAnswer, keyed.id), (Loan, form.loan_id), _open_orders(form.loan_id))
         trusted(tx, user_id, actor)
         kept = keyed.recall(tx, now=now)
         if isinstance(kept, Answered):
@@ -304,10 +306,14 @@ def _own_active(tx: Reader, user_id: str, loan_id: str) -> Loan:
     return loan
 
 
+def _open_orders(loan_id: str) -> Find[Payment]:
+    """What finds the orders that are open for a loan."""
+    return Find(kind=Payment, where={"loan_id": loan_id, "status": PaymentStatus.PENDING}, limit=MOST_PENDING)
+
+
 def _rivals(tx: Reader, payment: Payment) -> tuple[Payment, ...]:
     """The other orders of its kind that are open for its loan."""
-    where = {"loan_id": payment.loan_id, "status": PaymentStatus.PENDING}
-    open_now = tx.find(Find(kind=Payment, where=where, limit=MOST_PENDING)).items
+    open_now = tx.find(_open_orders(payment.loan_id)).items
     return tuple(one for one in open_now if one.kind == payment.kind and one.id != payment.id)
 
 

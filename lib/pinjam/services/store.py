@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import Enum
 from importlib import import_module
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from pinjam.domain.device import Device
@@ -170,8 +170,20 @@ class BadCursor(ValueError):
     """A cursor that this query did not give out."""
 
 
+Asked: TypeAlias = "tuple[type[Record], str] | Find[Any]"
+"""What a reader will be asked for: a record by its kind and id, or a page."""
+
+
 class Reader(Protocol):
     """What can be asked, all of it as of one moment."""
+
+    def prefetch(self, *asked: Asked) -> None:
+        """Ask for all of this in as few round trips as the store can; the same `get` or `find` is then answered by it.
+
+        It changes nothing but speed: what is not announced is asked for by itself, and what is announced and not
+        asked for is wasted. Errors as for `get` and `find`.
+        """
+        ...
 
     def get(self, kind: type[R], id: str) -> R | None:
         """The record with this id, or None."""
