@@ -48,7 +48,7 @@ from pinjam.services.recording import Actor
 from pinjam.services.repaying import PaymentForm
 from pinjam.services.servicing import Swept
 from pinjam.services.signup import SignUp
-from pinjam.services.store import R, Record
+from pinjam.services.store import Find, R, Record, Store, each
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
 START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
@@ -104,10 +104,10 @@ def picture(colour: int = 0, kind: str = "JPEG") -> bytes:
 
 @dataclass
 class World:
-    """An `App` over a memory store and in-memory services, with its clock standing at `START`."""
+    """An `App` over a store and in-memory services, with its clock standing at `START`."""
 
     app: App
-    store: MemoryStore
+    store: Store
     clock: FixedClock
     accounts: MemoryAccounts
     payments: MemoryPayments
@@ -126,6 +126,12 @@ class World:
 
     # Seeing
 
+    @property
+    def memory(self) -> MemoryStore:
+        """The store, for who looks behind its port."""
+        assert isinstance(self.store, MemoryStore)
+        return self.store
+
     def get(self, kind: type[R], id: str) -> R:
         found = self.store.read(lambda tx: tx.get(kind, id))
         assert found is not None
@@ -133,6 +139,9 @@ class World:
 
     def all(self, kind: type[R]) -> list[R]:
         """Every record of a kind, in the order of their ids."""
+        if not isinstance(self.store, MemoryStore):
+            return list(each(self.store, Find(kind=kind)))
+        # Suites of many thousand histories look often.
         return [record for _, record in sorted(self.store._rows[kind].items()) if isinstance(record, kind)]
 
     def user(self, user_id: str) -> User:
@@ -374,14 +383,16 @@ def waits_for_the_gateway(world: World) -> bool:
 
 
 def make_world(
-    settings: Mapping[str, str] | None = None, channels: Iterable[Channel] = ("email", "sms", "whatsapp")
+    settings: Mapping[str, str] | None = None,
+    channels: Iterable[Channel] = ("email", "sms", "whatsapp"),
+    store: Store | None = None,
 ) -> World:
-    """A world in which nothing has happened."""
+    """A world in which nothing has happened, in memory unless another store is given."""
     app = App(Settings.read(SETTINGS | dict(settings or {})))
     accounts = MemoryAccounts()
     world = World(
         app=app,
-        store=MemoryStore(),
+        store=store or MemoryStore(),
         clock=FixedClock(START),
         accounts=accounts,
         payments=MemoryPayments(),

@@ -29,7 +29,7 @@ def quote(call: Call[None, QuoteQuery]) -> Answer:
     return Answer(200, QuoteShown.of(price))
 
 
-@api.route("GET", "/api/loans", query=Paging, answer=Dashboard, problems=(404, 422))
+@api.route("GET", "/api/loans", query=Paging, answer=Dashboard, problems=(422,))
 def dashboard(call: Call[None, Paging]) -> Answer:
     """Show the whole dashboard: what is owed and when, the limit, and the loans, newest first."""
     board = call.app.lending.dashboard(call.user_id, limit=call.query.limit, after=call.query.cursor)

@@ -331,6 +331,54 @@ def test_a_delete_is_undone_with_the_rest(store: Store, insert: Insert, samples:
     assert get(store, Event, "evt_0001") == samples.event(1)
 
 
+def test_what_was_announced_is_answered_like_anything_else(store: Store, insert: Insert, samples: "Samples") -> None:
+    insert(samples.user(), samples.loan(), samples.event(1), samples.event(2))
+    page = Find(kind=Event, limit=1)
+
+    def work(tx: Reader) -> tuple[object, ...]:
+        tx.prefetch((Loan, "loan_0001"), (Event, "evt_none"), page, (Event, "evt_0002"))
+        answers = (tx.get(Event, "evt_none"), tx.find(page), tx.get(Loan, "loan_0001"))
+        # What was not announced, and what was and is asked for twice, is there all the same.
+        return (*answers, tx.get(Event, "evt_0001"), tx.get(Loan, "loan_0001"), tx.find(replace(page, limit=2)).items)
+
+    def without(tx: Reader) -> tuple[object, ...]:
+        answers = (tx.get(Event, "evt_none"), tx.find(page), tx.get(Loan, "loan_0001"))
+        return (*answers, tx.get(Event, "evt_0001"), tx.get(Loan, "loan_0001"), tx.find(replace(page, limit=2)).items)
+
+    assert store.read(work) == store.read(without) == store.transact(work)
+    assert store.read(without)[0] is None
+
+
+def test_what_was_announced_can_be_changed_and_is_then_known(store: Store, insert: Insert, samples: "Samples") -> None:
+    insert(samples.event())
+    later = replace(samples.event(), published_at=samples.at)
+
+    def work(tx: Transaction) -> None:
+        tx.prefetch((Event, "evt_0001"))
+        assert tx.get(Event, "evt_0001") == samples.event()
+        tx.update(later)
+
+    store.transact(work)
+    assert get(store, Event, "evt_0001") == later
+
+
+def test_nothing_is_announced_after_a_write(store: Store, samples: "Samples") -> None:
+    def work(tx: Transaction) -> None:
+        tx.prefetch((Event, "evt_0001"))
+        tx.insert(samples.event())
+        tx.prefetch((Event, "evt_0002"))
+
+    def late(tx: Transaction) -> None:
+        tx.prefetch((Event, "evt_0001"))
+        tx.insert(samples.event())
+        tx.get(Event, "evt_0001")
+
+    for wrong in (work, late):
+        with pytest.raises(RuntimeError, match="reads before it writes"):
+            store.transact(wrong)
+    assert get(store, Event, "evt_0001") is None
+
+
 @pytest.mark.parametrize("read", ["get", "find", "count"])
 @pytest.mark.parametrize("write", ["insert", "delete"])
 def test_a_read_after_a_write_is_refused(store: Store, samples: "Samples", read: str, write: str) -> None:

@@ -42,10 +42,13 @@ def together(count: int, work: Callable[[int], Any]) -> list[Any]:
     return outcomes
 
 
-def test_no_increment_is_lost(store: Store, insert: Insert, samples: "Samples") -> None:
+@pytest.mark.parametrize("announced", [False, True])
+def test_no_increment_is_lost(store: Store, insert: Insert, samples: "Samples", announced: bool) -> None:  # noqa: FBT001 - a case
     insert(replace(samples.user(), monthly_income=0))
 
     def increment(tx: Transaction) -> None:
+        if announced:
+            tx.prefetch((User, "usr_0001"), (User, "usr_0002"))
         user = tx.get(User, "usr_0001")
         assert user is not None
         assert user.monthly_income is not None

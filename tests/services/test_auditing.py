@@ -26,10 +26,10 @@ def loan_id(world: World) -> str:
 
 def rewrite(world: World, *records: AuditRecord, drop: str | None = None) -> None:
     """What somebody with a hand in the database does."""
-    rows = dict(world.store._rows[AuditRecord])
+    rows = dict(world.memory._rows[AuditRecord])
     rows.update({record.id: record for record in records})
     rows.pop(drop or "", None)
-    world.store._rows[AuditRecord] = rows
+    world.memory._rows[AuditRecord] = rows
 
 
 def test_what_the_services_wrote_is_whole(world: World, loan_id: str) -> None:

@@ -41,8 +41,8 @@ def test_books_that_are_whole_are_one_line(world: World, loan_id: str, caplog: p
 
 def test_each_broken_chain_is_told(world: World, loan_id: str, caplog: pytest.LogCaptureFixture) -> None:
     for record in (world.trail(loan_id)[1], world.trail(world.loan(loan_id).user_id)[0]):
-        rows = {**world.store._rows[AuditRecord], record.id: replace(record, action="loan-forgiven")}
-        world.store._rows[AuditRecord] = rows
+        rows = {**world.memory._rows[AuditRecord], record.id: replace(record, action="loan-forgiven")}
+        world.memory._rows[AuditRecord] = rows
     assert world.app.checking.check().broken_chains == 2
     told = [one for one in caplog.records if one.message in LOUD]
     assert [one.message for one in told] == ["audit-chain-broken", "audit-chain-broken"]
@@ -52,7 +52,7 @@ def test_each_broken_chain_is_told(world: World, loan_id: str, caplog: pytest.Lo
 def test_a_ledger_that_does_not_balance_is_told(world: World, loan_id: str, caplog: pytest.LogCaptureFixture) -> None:
     entry = world.entries(loan_id)[0]
     bad = (cast("Posting", OneSided(entry.postings[0])), *entry.postings[1:])
-    world.store._rows[JournalEntry] = {**world.store._rows[JournalEntry], entry.id: replace(entry, postings=bad)}
+    world.memory._rows[JournalEntry] = {**world.memory._rows[JournalEntry], entry.id: replace(entry, postings=bad)}
     assert world.app.checking.check().difference == -5
     (told,) = [one for one in caplog.records if one.message in LOUD]
     assert (told.message, told.__dict__["difference"]) == ("ledger-unbalanced", -5)

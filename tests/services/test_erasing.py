@@ -127,7 +127,7 @@ def test_nothing_is_erased_before_its_day_and_all_of_it_after(world: World, borr
     assert (key.wrapped, key.wrapping_key, key.destroyed_at) == (None, None, world.clock.instant)
     with pytest.raises(KeyDestroyed):
         world.app.vault.safe(borrower)
-    kept = repr([world.store._rows[kind] for kind in world.store._rows])
+    kept = repr([world.memory._rows[kind] for kind in world.memory._rows])
     for told in ("Siti", "SITI", "siti1@", "81234500001", "Melati", "a-token", "3171****"):
         assert told not in kept, told
     assert world.objects.objects == {}

@@ -136,7 +136,7 @@ def test_the_code_is_kept_nowhere(world: World, user: User, caplog: pytest.LogCa
     code = asked(world, user)
     refused(world, user.email, f"{(int(code) + 1) % 10**DIGITS:0{DIGITS}}")
     world.deliver()
-    seen = [world.store._rows, world.publisher.events, world.tasks.waiting, world.tasks.done, caplog.text]
+    seen = [world.memory._rows, world.publisher.events, world.tasks.waiting, world.tasks.done, caplog.text]
     assert code not in repr(seen)
     assert NEW not in repr(seen)
     assert world.all(Notification) == []

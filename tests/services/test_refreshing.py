@@ -59,7 +59,7 @@ def test_the_providers_token_never_leaves_and_ours_is_nowhere(world: World, firs
     provided = set(world.accounts._sessions)
     assert provided
     assert not provided & {first, second}
-    kept = repr(world.store._rows)
+    kept = repr(world.memory._rows)
     for token in (*provided, first, second, first.rpartition(".")[2], second.rpartition(".")[2]):
         assert token not in kept
 

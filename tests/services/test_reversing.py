@@ -401,7 +401,7 @@ def test_many_payments_are_all_read(world: World, user_id: str, loan_id: str) ->
 def test_a_payment_of_before_the_journal_can_be_taken_back(world: World, user_id: str, loan_id: str) -> None:
     """Databases that are older than the journal have payments without entries."""
     payment_id = world.pay(user_id, loan_id)
-    journal = world.store._rows[JournalEntry]
+    journal = world.memory._rows[JournalEntry]
     del journal[world.entries(loan_id)[-1].id]
     world.take_back(payment_id)
     assert world.payment(payment_id).status is PaymentStatus.REVERSED

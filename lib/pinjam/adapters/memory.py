@@ -114,6 +114,10 @@ class _MemoryTransaction(_MemoryReader):
         super().__init__(rows)
         self.writes: list[_Write] = []
 
+    def prefetch(self, *asked: Asked) -> None:
+        self._before_writes()
+        super().prefetch(*asked)
+
     def get(self, kind: type[R], id: str) -> R | None:
         self._before_writes()
         return super().get(kind, id)
