@@ -1,32 +1,40 @@
 """The store on Firestore: serializable transactions over its REST API, tried again when another one got in between."""
 
+from __future__ import annotations
+
 import json
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pinjam.adapters import firestore_queries as queries
 from pinjam.adapters import firestore_values as values
 from pinjam.adapters import firestore_writes as writes
-from pinjam.adapters.firestore_indexes import Index, check_covered, needed
+from pinjam.adapters.firestore_indexes import check_covered, needed
 from pinjam.adapters.firestore_turns import Turns
-from pinjam.adapters.firestore_wire import Aborted, CutOff, FirestoreWire, Json, Missing, Taken
+from pinjam.adapters.firestore_wire import Aborted, CutOff, FirestoreWire, Missing, Taken
 from pinjam.adapters.records import check, check_passing, cursor_after, position_of
 from pinjam.services.store import (
-    Asked,
     Conflict,
     Contention,
     Find,
     Page,
-    R,
-    Reader,
-    Record,
-    Scalar,
-    Transaction,
 )
+
+if TYPE_CHECKING:
+    from pinjam.adapters.firestore_indexes import Index
+    from pinjam.adapters.firestore_wire import Json
+    from pinjam.services.store import (
+        Asked,
+        R,
+        Reader,
+        Record,
+        Scalar,
+        Transaction,
+    )
 
 A = TypeVar("A")
 
@@ -200,7 +208,7 @@ class _FirestoreTransaction(_FirestoreReader):
         wire: FirestoreWire,
         declared: frozenset[Index] | None,
         turns: Turns,
-        failed: "_Failed | None",
+        failed: _Failed | None,
     ) -> None:
         super().__init__(wire, declared)
         self._beginning = {"readWrite": {"retryTransaction": failed.id} if failed and failed.id else {}}

@@ -5,13 +5,18 @@ Firestore answers no query without an index; its emulator answers all. So what i
 store can be told to refuse as Firestore does.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pinjam.services.store import KINDS, Find
+from pinjam.services.store import KINDS
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Find
 
 Direction = str
 """`ASCENDING` or `DESCENDING`, as the documents of Firestore write it."""

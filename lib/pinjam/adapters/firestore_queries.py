@@ -1,12 +1,17 @@
 """The bodies of Firestore's queries. Names come from checked queries only."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pinjam.adapters.firestore_indexes import sorting
 from pinjam.adapters.firestore_values import value
 from pinjam.adapters.records import fields_of, position_of
-from pinjam.services.store import KINDS, Find, Scalar
+from pinjam.services.store import KINDS, Find
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Scalar
 
 
 def matches_nothing(query: Find[Any]) -> bool:

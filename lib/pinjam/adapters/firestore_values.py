@@ -5,15 +5,21 @@ with its first 1,500 bytes only). Every field is there, with a null where the re
 document by a field that it lacks.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pinjam.adapters.records import Field, Plain, fields_of
-from pinjam.services.store import KINDS, R, Record
+from pinjam.adapters.records import fields_of
+from pinjam.services.store import KINDS
+
+if TYPE_CHECKING:
+    from pinjam.adapters.records import Field, Plain
+    from pinjam.services.store import R, Record
 
 CLAIMS = "claims"
 """The collection with a document for each unique value that a record holds."""

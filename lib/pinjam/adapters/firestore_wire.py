@@ -3,18 +3,23 @@
 Plain HTTP and not Google's client: that one takes half a second to load (docs/adr).
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from pinjam.adapters.faults import unavailable
-from pinjam.adapters.http_client import HttpClient, Reply
+from pinjam.adapters.http_client import HttpClient
 from pinjam.services.ports import Unavailable
 from pinjam.services.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from pinjam.adapters.http_client import Reply
 
 Json = dict[str, Any]
 

@@ -3,11 +3,17 @@
 Unique values are documents of their own (claims), made and removed in the same commit as the records that hold them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pinjam.adapters.firestore_values import claim_fields, claims, fields, path
-from pinjam.services.store import KINDS, Conflict, Record
+from pinjam.services.store import KINDS, Conflict
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Record
 
 Key = tuple[type, str]
 """A record's kind and id."""

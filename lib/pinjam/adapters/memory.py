@@ -1,12 +1,17 @@
 """A store in the process's memory: for unit tests and simulations; it forgets everything at the end."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pinjam.adapters.records import check, check_passing, cursor_after, fields_of, position_of
-from pinjam.services.store import KINDS, Asked, Conflict, Find, Page, R, Reader, Record, Scalar, Transaction
+from pinjam.services.store import KINDS, Conflict, Find, Page, Record
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Asked, R, Reader, Scalar, Transaction
 
 A = TypeVar("A")
 Rows = dict[type, dict[str, Record]]
@@ -34,7 +39,7 @@ class MemoryStore:
         with self._lock:
             return work(_MemoryReader(self._rows))
 
-    def _apply(self, writes: list["_Write"]) -> None:
+    def _apply(self, writes: list[_Write]) -> None:
         """Write into copies, and keep those once all went well."""
         rows = {kind: dict(self._rows[kind]) for kind in {write.kind for write in writes}}
         taken = dict(self._taken) if writes else self._taken

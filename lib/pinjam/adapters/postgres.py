@@ -1,29 +1,36 @@
 """The store on PostgreSQL: serializable transactions, tried again when another one got in between."""
 
+from __future__ import annotations
+
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
 from pinjam.adapters import postgres_rows as rows
-from pinjam.adapters.postgres_connections import Connection, Connections
+from pinjam.adapters.postgres_connections import Connections
 from pinjam.adapters.records import check, cursor_after
 from pinjam.services.store import (
-    Asked,
     Conflict,
     Contention,
     Find,
     Page,
-    R,
-    Reader,
-    Record,
-    Scalar,
     StoreUnavailable,
-    Transaction,
 )
+
+if TYPE_CHECKING:
+    from pinjam.adapters.postgres_connections import Connection
+    from pinjam.services.store import (
+        Asked,
+        R,
+        Reader,
+        Record,
+        Scalar,
+        Transaction,
+    )
 
 A = TypeVar("A")
 

@@ -4,18 +4,24 @@ Scalars travel as plain values, all numbers in one width, so that a statement ha
 its values; nested fields travel as JSON text.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
-from pinjam.adapters.records import Plain, check_passing, fields_of, position_of
-from pinjam.services.store import KINDS, Find, R, Record, Scalar
+from pinjam.adapters.records import check_passing, fields_of, position_of
+from pinjam.services.store import KINDS
+
+if TYPE_CHECKING:
+    from pinjam.adapters.records import Plain
+    from pinjam.services.store import Find, R, Record, Scalar
 
 Statement = tuple[bytes, tuple[str | None, ...]]
 

@@ -1,5 +1,7 @@
 """How stored records look to every store: their fields as plain values, checked queries, and cursors."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
@@ -9,11 +11,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 
-from pinjam.services.store import KINDS, BadCursor, Find, Record
+from pinjam.services.store import KINDS, BadCursor
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Find, Record
 
 Plain = str | int | bool | None
 """A value as text, whole number, truth or nothing: what a cursor, or any store, can hold."""

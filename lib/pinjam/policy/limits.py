@@ -1,14 +1,20 @@
 """What must hold between a policy's values, beyond their types."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from pinjam.domain.money import PPM
-from pinjam.domain.policy import DecisionPolicy, NumberScale, Policy, ProductPolicy, Scorecard
+from pinjam.domain.policy import NumberScale
 from pinjam.domain.pricing import PriceOverCap, price_cap_ppm_per_day, quote
 from pinjam.domain.task import MOST_TRIES
 from pinjam.policy.reading import PolicyError
+
+if TYPE_CHECKING:
+    from pinjam.domain.policy import DecisionPolicy, Policy, ProductPolicy, Scorecard
 
 HARDEST_START = date(2023, 1, 31)
 """No other day begins fewer actual days for any number of months: 28 for one, 59 for two, 89 for three."""

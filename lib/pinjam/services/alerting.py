@@ -1,14 +1,21 @@
 """Telling operations what needs a person, by e-mail, without a borrower's data."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pinjam.domain.money import format_rupiah
-from pinjam.domain.trail import Event
-from pinjam.services.messaging import Message, Messenger
-from pinjam.services.ports import Clock
+from pinjam.services.messaging import Message
 from pinjam.services.recording import consume, consumed
-from pinjam.services.store import Conflict, Store, Transaction
+from pinjam.services.store import Conflict
 from pinjam.wording import load
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Event
+    from pinjam.services.messaging import Messenger
+    from pinjam.services.ports import Clock
+    from pinjam.services.store import Store, Transaction
 
 CONSUMER = "alert"
 

@@ -1,12 +1,18 @@
 """Checks the audit log: every record's hash, and that each follows the one before it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from pinjam.domain.trail import AuditRecord
 from pinjam.services.recording import GENESIS, audit_hash
-from pinjam.services.store import Find, Store
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Store
 
 BATCH = 100
 

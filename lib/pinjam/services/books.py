@@ -1,12 +1,19 @@
 """The ledger's only pen: every entry that is ever made goes through here, in the transaction of its event."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-from pinjam.domain.ledger import EntryKind, JournalEntry, Posting, TrialBalance, mirrored, trial_balance
-from pinjam.services.ports import Clock, Ids
-from pinjam.services.store import Find, Reader, Store, Transaction, each
+from pinjam.domain.ledger import JournalEntry, mirrored, trial_balance
+from pinjam.services.store import Find, each
+
+if TYPE_CHECKING:
+    from pinjam.domain.ledger import EntryKind, Posting, TrialBalance
+    from pinjam.services.ports import Clock, Ids
+    from pinjam.services.store import Reader, Store, Transaction
 
 BATCH = 100
 

@@ -1,19 +1,25 @@
 """What is known about a borrower, gathered for an answer."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from pinjam.domain.decision import credit_limit
 from pinjam.domain.document import Document
 from pinjam.domain.history import history_of
 from pinjam.domain.loan import Loan
-from pinjam.domain.policy import Policy
 from pinjam.domain.session import is_trusted
 from pinjam.domain.user import User
 from pinjam.services.errors import NotFound, StateForbids, Unauthenticated
-from pinjam.services.recording import Actor
-from pinjam.services.sealing import Safe, Vault
-from pinjam.services.store import Find, Reader
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.policy import Policy
+    from pinjam.services.recording import Actor
+    from pinjam.services.sealing import Safe, Vault
+    from pinjam.services.store import Reader
 
 MOST = 100
 """How many of a borrower's newest loans and documents are looked at; nobody has more within five years."""

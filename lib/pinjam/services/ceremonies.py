@@ -1,10 +1,13 @@
 """What use cases need of WebAuthn: its ceremonies, checked. The adapter is in `pinjam.adapters`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from pinjam.domain.passkey import Purpose
+if TYPE_CHECKING:
+    from pinjam.domain.passkey import Purpose
 
 Credential: TypeAlias = Mapping[str, object]
 """A credential as the client's `toJSON()` makes it."""

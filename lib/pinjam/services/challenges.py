@@ -1,15 +1,22 @@
 """Challenges for passkeys: made at random, kept as hashes, spent once; and the trail of what was refused."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from pinjam.domain.passkey import CHALLENGE_LIFE, Challenge, Purpose
+from pinjam.domain.passkey import CHALLENGE_LIFE, Challenge
 from pinjam.domain.user import User
 from pinjam.services.ceremonies import CeremonyRefused
-from pinjam.services.ports import Clock, Ids
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Store, Transaction
+from pinjam.services.recording import last_record
+
+if TYPE_CHECKING:
+    from pinjam.domain.passkey import Purpose
+    from pinjam.services.ports import Clock, Ids
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.store import Store, Transaction
 
 CHALLENGE_BYTES = 32
 

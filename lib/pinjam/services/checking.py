@@ -1,11 +1,16 @@
 """What must never be otherwise, looked at by the clock: the ledger balances, and the audit log is whole."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pinjam.services.auditing import verify
 from pinjam.services.books import trial_balance_of
-from pinjam.services.store import Store
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Store
 
 log = logging.getLogger(__name__)
 

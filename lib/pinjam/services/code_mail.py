@@ -1,21 +1,29 @@
 """The e-mail with a one-time code, which leaves no copy: the code is made for the sending and kept nowhere."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pinjam.domain.recovery import ASKED_LIFE, LIFE, ResetCode
-from pinjam.domain.trail import Event
 from pinjam.domain.user import User
-from pinjam.services.messaging import Message, Messenger
-from pinjam.services.ports import Clock, Refused
-from pinjam.services.recording import Actor, Recorder, last_record
+from pinjam.services.messaging import Message
+from pinjam.services.ports import Refused
+from pinjam.services.recording import Actor, last_record
 from pinjam.services.recovery import secret_code
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Conflict, Store, Transaction
+from pinjam.services.store import Conflict
 from pinjam.services.telling import moment
 from pinjam.wording import load
 from pinjam.wording.letters import letter
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Event
+    from pinjam.services.messaging import Messenger
+    from pinjam.services.ports import Clock
+    from pinjam.services.recording import Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 

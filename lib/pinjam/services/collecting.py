@@ -1,10 +1,12 @@
 """Money on its way in: the gateway's notifications, and what they do to payment, loan and ledger."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pinjam.domain.calendar import local_date
 from pinjam.domain.field_problem import FieldProblem
@@ -14,14 +16,20 @@ from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import CLOSED_AS, GATEWAY, Payment, PaymentStatus
 from pinjam.domain.receipts import Receipt, comes_before_others, receive
 from pinjam.domain.refund import owed_back
-from pinjam.domain.trail import Event
-from pinjam.services.books import Books
 from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
-from pinjam.services.ports import Clock, ForgedNotification, Ids, Order, PaymentGateway, Refused, Unavailable
-from pinjam.services.reckoning import Change, Reckoning, scene_of
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record, trail_of
-from pinjam.services.reversing import Reversing
-from pinjam.services.store import Contention, Store, Transaction
+from pinjam.services.ports import ForgedNotification, Refused, Unavailable
+from pinjam.services.reckoning import Change, scene_of
+from pinjam.services.recording import Actor, last_record, trail_of
+from pinjam.services.store import Contention
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Event
+    from pinjam.services.books import Books
+    from pinjam.services.ports import Clock, Ids, Order, PaymentGateway
+    from pinjam.services.reckoning import Reckoning
+    from pinjam.services.recording import Outbox, Recorder
+    from pinjam.services.reversing import Reversing
+    from pinjam.services.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +139,7 @@ class Collecting:
         self.outbox.publish(*events)
         return status
 
-    def _insert(self, tx: Transaction, loan: Loan, arrival: "_Arrival", actor: Actor) -> tuple[Event, ...]:
+    def _insert(self, tx: Transaction, loan: Loan, arrival: _Arrival, actor: Actor) -> tuple[Event, ...]:
         """Money of an earlier business day than what is posted: those that came after it are reckoned again."""
         change = Change(
             before=arrival.payment, after=arrival.settled, action="payment-settled", loan_action="loan-repaid"
@@ -139,7 +147,7 @@ class Collecting:
         reckoned = self.reckoning.reckon(tx, scene_of(tx, loan), change, actor)
         return self._told(tx, arrival.settled, reckoned.surplus, actor), *reckoned.events
 
-    def _append(self, tx: Transaction, loan: Loan, arrival: "_Arrival", actor: Actor) -> tuple[Event, ...]:
+    def _append(self, tx: Transaction, loan: Loan, arrival: _Arrival, actor: Actor) -> tuple[Event, ...]:
         """Money that is the newest by its business day, as it nearly always is: no other payment is touched."""
         now, payment = self.clock.now(), arrival.payment
         trails = last_record(tx, payment.id), last_record(tx, loan.id)

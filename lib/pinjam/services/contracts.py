@@ -1,18 +1,24 @@
 """A loan's papers, made when they are asked for: nothing is kept but the facts, which do not change."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pinjam.domain.contract import signatory
-from pinjam.domain.loan import Contract, Loan, Signatory
-from pinjam.domain.user import Locale
+from pinjam.domain.loan import Loan
 from pinjam.services.borrowers import known
 from pinjam.services.errors import NotFound, StateForbids
-from pinjam.services.lending import Offer
 from pinjam.services.loan_sheets import Party, contract_sheet, summary_filename, summary_sheet
 from pinjam.services.messaging import Attachment
-from pinjam.services.ports import PaperPress
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Reader, Store
+
+if TYPE_CHECKING:
+    from pinjam.domain.loan import Contract, Signatory
+    from pinjam.domain.user import Locale
+    from pinjam.services.lending import Offer
+    from pinjam.services.ports import PaperPress
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store
 
 PDF = "application/pdf"
 DIGITS_SHOWN = 4

@@ -4,13 +4,18 @@ Both stores are read side by side in the order of ids, a page of each at a time,
 size; what is there already is only compared, so a copy that was cut off goes on quickly when it is run again.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pinjam.domain.ledger import JournalEntry
-from pinjam.services.store import KINDS, Conflict, Find, Record, Store, Transaction, each
+from pinjam.services.store import KINDS, Conflict, Find, Record, each
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Store, Transaction
 
 PAGE = 100
 """Records of one read, and of one transaction: Firestore takes a few claims of unique values for each."""

@@ -1,13 +1,19 @@
 """The bytes of every document from one object store into another, and whether both hold the same."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pinjam.domain.document import Document
 from pinjam.services.copying import PAGE, Found, Progress
 from pinjam.services.documents import SEALED
-from pinjam.services.ports import ObjectStore
-from pinjam.services.store import Find, Store, each
+from pinjam.services.store import Find, each
+
+if TYPE_CHECKING:
+    from pinjam.services.ports import ObjectStore
+    from pinjam.services.store import Store
 
 
 @dataclass(slots=True)

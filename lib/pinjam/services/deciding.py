@@ -1,23 +1,31 @@
 """The decision on an application, made once and kept so that it can be replayed."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from pinjam.domain.calendar import years_between
 from pinjam.domain.decision import decide
-from pinjam.domain.document import Document, DocumentKind
+from pinjam.domain.document import DocumentKind
 from pinjam.domain.history import history_of, snapshot_of
 from pinjam.domain.lifecycle import move
-from pinjam.domain.loan import Decision, Loan, LoanStatus, Outcome
-from pinjam.domain.policy import Policies, Policy
+from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.pricing import quote
-from pinjam.domain.trail import Event
 from pinjam.domain.user import User
 from pinjam.services.borrowers import documents_by, documents_of, known, loans_by, loans_of, reveal
-from pinjam.services.ports import Clock
-from pinjam.services.recording import Actor, Outbox, Recorder, consume, last_record, trail_of
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Reader, Store, Transaction
+from pinjam.services.recording import Actor, consume, last_record, trail_of
+
+if TYPE_CHECKING:
+    from pinjam.domain.document import Document
+    from pinjam.domain.loan import Decision, Outcome
+    from pinjam.domain.policy import Policies, Policy
+    from pinjam.domain.trail import Event
+    from pinjam.services.ports import Clock
+    from pinjam.services.recording import Outbox, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store, Transaction
 
 CONSUMER = "decide_loan"
 

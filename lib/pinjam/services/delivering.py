@@ -1,25 +1,38 @@
 """Each channel's copy of a notification, sent when its task brings it."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from pinjam.domain.contact import HORIZON_DAYS, WINDOWS, Window, local_instant, may_contact, next_window
-from pinjam.domain.notification import FALL_BACK, Channel, Delivery, Notification, event_of
+from pinjam.domain.contact import HORIZON_DAYS, WINDOWS, local_instant, may_contact, next_window
+from pinjam.domain.notification import FALL_BACK, Notification, event_of
 from pinjam.domain.preferences import Preferences, channels_for
 from pinjam.domain.task import MOST_TRIES, pause_after
 from pinjam.domain.trail import Event
-from pinjam.domain.user import User
 from pinjam.services.borrowers import known
-from pinjam.services.contracts import Contracts
-from pinjam.services.devices import Devices, devices_of
-from pinjam.services.messaging import AddressGone, Attachment, Message, Messenger
-from pinjam.services.ports import Clock, Holidays, Refused, Unavailable
-from pinjam.services.queueing import BATCH, CHANNELS, FUNCTION, Queueing
+from pinjam.services.devices import devices_of
+from pinjam.services.messaging import AddressGone, Message
+from pinjam.services.ports import Refused, Unavailable
+from pinjam.services.queueing import BATCH, CHANNELS, FUNCTION
 from pinjam.services.recording import Actor
-from pinjam.services.store import Find, Reader, Store, Transaction
-from pinjam.services.telling import Tale, tale_of
+from pinjam.services.store import Find
+from pinjam.services.telling import tale_of
+
+if TYPE_CHECKING:
+    from pinjam.domain.contact import Window
+    from pinjam.domain.notification import Channel, Delivery
+    from pinjam.domain.user import User
+    from pinjam.services.contracts import Contracts
+    from pinjam.services.devices import Devices
+    from pinjam.services.messaging import Attachment, Messenger
+    from pinjam.services.ports import Clock, Holidays
+    from pinjam.services.queueing import Queueing
+    from pinjam.services.store import Reader, Store, Transaction
+    from pinjam.services.telling import Tale
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,22 @@
 """Which devices a borrower's push messages go to."""
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
 
-from pinjam.domain.device import MOST_DEVICES, Device, Platform
-from pinjam.domain.trail import AuditRecord, Event
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pinjam.domain.device import MOST_DEVICES, Device
 from pinjam.services.borrowers import safe_of, unrestricted
-from pinjam.services.ports import Clock, Ids
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Conflict, Find, Reader, Store, Transaction
+from pinjam.services.recording import last_record
+from pinjam.services.store import Conflict, Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.device import Platform
+    from pinjam.domain.trail import AuditRecord, Event
+    from pinjam.services.ports import Clock, Ids
+    from pinjam.services.recording import Actor, Outbox, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store, Transaction
 
 
 def devices_of(tx: Reader, user_id: str) -> tuple[Device, ...]:

@@ -1,19 +1,27 @@
 """What paying a loan out does to the loan and to the books."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pinjam.domain.ledger import EntryKind, Posting, disbursement, payout_returned, payout_sent
+from pinjam.domain.ledger import disbursement, payout_returned, payout_sent
 from pinjam.domain.lifecycle import move
-from pinjam.domain.loan import Contract, Loan, LoanStatus
-from pinjam.domain.payout import Payout
+from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.repayment import open_instalments
-from pinjam.domain.trail import AuditRecord, Event
-from pinjam.services.books import Books
 from pinjam.services.paying_out import Owed
-from pinjam.services.ports import Clock
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Reader, Transaction
+from pinjam.services.recording import last_record
+
+if TYPE_CHECKING:
+    from pinjam.domain.ledger import EntryKind, Posting
+    from pinjam.domain.loan import Contract
+    from pinjam.domain.payout import Payout
+    from pinjam.domain.trail import AuditRecord, Event
+    from pinjam.services.books import Books
+    from pinjam.services.ports import Clock
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.store import Reader, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,7 @@ class Disbursing:
     recorder: Recorder
     books: Books
 
-    def read(self, tx: Reader, subject_id: str) -> "LoanToPay | None":
+    def read(self, tx: Reader, subject_id: str) -> LoanToPay | None:
         """The loan, None if there is none."""
         loan = tx.get(Loan, subject_id)
         return LoanToPay(self, loan, last_record(tx, subject_id)) if loan else None

@@ -1,24 +1,33 @@
 """Papers: taken in, looked into, kept, shown; both KTP and selfie in, the identity check starts."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.document import Document, DocumentKind, DocumentStatus
 from pinjam.domain.field_problem import FieldProblem
-from pinjam.domain.policy import Policies, Policy
-from pinjam.domain.trail import AuditRecord, Event
-from pinjam.domain.user import Kyc, User, UserStatus
+from pinjam.domain.user import Kyc, UserStatus
 from pinjam.domain.verification import attempts_left, move_user
 from pinjam.services.borrowers import documents_of, known, unrestricted
 from pinjam.services.errors import Denied, Invalid, NotFound, StateForbids, TooMany
-from pinjam.services.links import Links
 from pinjam.services.messaging import Attachment
-from pinjam.services.ports import Clock, Ids, ObjectStore, Paper, PaperReader, UnreadablePaper
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Conflict, Find, Page, Reader, Store, Transaction
+from pinjam.services.ports import UnreadablePaper
+from pinjam.services.recording import last_record
+from pinjam.services.store import Conflict, Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.policy import Policies, Policy
+    from pinjam.domain.trail import AuditRecord, Event
+    from pinjam.domain.user import User
+    from pinjam.services.links import Links
+    from pinjam.services.ports import Clock, Ids, ObjectStore, Paper, PaperReader
+    from pinjam.services.recording import Actor, Outbox, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Page, Reader, Store, Transaction
 
 IDENTITY_KINDS = frozenset({DocumentKind.KTP, DocumentKind.SELFIE})
 SEALED = "application/octet-stream"

@@ -1,15 +1,16 @@
 """Forgetting a borrower: restricted at once, and erased once the law no longer asks to keep."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pinjam.domain.device import Device
 from pinjam.domain.document import Document
 from pinjam.domain.erasure import (
-    Obstacle,
     erase_after,
     erased,
     erased_from_contract,
@@ -27,10 +28,17 @@ from pinjam.domain.refund import Refund
 from pinjam.domain.user import User
 from pinjam.services.borrowers import MOST, known, loans_of, trusted
 from pinjam.services.errors import StateForbids
-from pinjam.services.ports import Accounts, Clock, ObjectStore
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Find, Reader, Record, Store, Transaction, each
+from pinjam.services.recording import last_record
+from pinjam.services.store import Find, Record, each
+
+if TYPE_CHECKING:
+    from pinjam.domain.erasure import (
+        Obstacle,
+    )
+    from pinjam.services.ports import Accounts, Clock, ObjectStore
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,13 @@ The HTTP edge has one table from these classes to a status; `code` names the pro
 in both languages.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar
+from __future__ import annotations
 
-from pinjam.domain.field_problem import FieldProblem
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pinjam.domain.field_problem import FieldProblem
 
 Params = Mapping[str, int | str]
 

@@ -1,8 +1,10 @@
 """All that is held about a borrower, for the borrower."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pinjam.domain.device import Device
 from pinjam.domain.document import Document
@@ -14,12 +16,17 @@ from pinjam.domain.payout import Payout
 from pinjam.domain.preferences import Preferences
 from pinjam.domain.refund import Refund
 from pinjam.domain.trail import AuditRecord
-from pinjam.domain.user import User
-from pinjam.services.borrowers import Revealed, reveal, safe_of, trusted
-from pinjam.services.ports import Clock
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Find, Record, Store, Transaction, each
+from pinjam.services.borrowers import reveal, safe_of, trusted
+from pinjam.services.recording import last_record
+from pinjam.services.store import Find, Record, each
+
+if TYPE_CHECKING:
+    from pinjam.domain.user import User
+    from pinjam.services.borrowers import Revealed
+    from pinjam.services.ports import Clock
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Store, Transaction
 
 R = TypeVar("R", bound=Record)
 

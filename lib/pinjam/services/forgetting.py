@@ -1,15 +1,22 @@
 """Nothing is kept that nobody needs: what has passed is deleted, a little at a time."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pinjam.domain.notification import Notification, notification_of
-from pinjam.domain.retention import RETENTION, Passing, may_go
+from pinjam.domain.retention import RETENTION, may_go
 from pinjam.domain.trail import Event
-from pinjam.services.ports import Clock
-from pinjam.services.store import Find, Reader, Store, Transaction
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.retention import Passing
+    from pinjam.services.ports import Clock
+    from pinjam.services.store import Reader, Store, Transaction
 
 log = logging.getLogger(__name__)
 

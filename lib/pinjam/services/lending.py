@@ -1,22 +1,33 @@
 """A loan before it is paid out: application, offer, acceptance, withdrawal; and its sight at any time."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pinjam.domain.contract import freeze, risks, signatory, statements
 from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.lifecycle import IllegalMove, move
-from pinjam.domain.loan import OPEN_APPLICATION, Application, Loan, LoanStatus, Purpose, Quote
+from pinjam.domain.loan import OPEN_APPLICATION, Application, Loan, LoanStatus
 from pinjam.domain.payment import Payment
-from pinjam.domain.policy import Policies, Policy
 from pinjam.domain.pricing import check_request
-from pinjam.domain.trail import Event, KeptAnswer
-from pinjam.domain.user import Locale, User, UserStatus
+from pinjam.domain.trail import KeptAnswer
+from pinjam.domain.user import User, UserStatus
 from pinjam.services.borrowers import MOST, loans_by, loans_of, trusted, unrestricted
 from pinjam.services.errors import Invalid, NotFound, StateForbids
-from pinjam.services.once import Answered, Keyed
-from pinjam.services.ports import Clock, Ids
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record, trail_of
-from pinjam.services.store import Conflict, Find, Page, Reader, Store, Transaction
+from pinjam.services.once import Answered
+from pinjam.services.recording import last_record, trail_of
+from pinjam.services.store import Conflict, Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.loan import Purpose, Quote
+    from pinjam.domain.policy import Policies, Policy
+    from pinjam.domain.trail import Event
+    from pinjam.domain.user import Locale
+    from pinjam.services.once import Keyed
+    from pinjam.services.ports import Clock, Ids
+    from pinjam.services.recording import Actor, Outbox, Recorder
+    from pinjam.services.store import Page, Reader, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,18 @@
 """Addresses that give a document to whoever holds them, for a while."""
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pinjam.services.errors import Forbidden
-from pinjam.services.ports import Clock
+
+if TYPE_CHECKING:
+    from pinjam.services.ports import Clock
 
 LIFE = timedelta(minutes=5)
 PATH = "/api/documents/{id}/content"

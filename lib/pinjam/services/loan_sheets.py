@@ -1,19 +1,25 @@
 """What a loan's papers say: the contract, and the personal summary of an offer."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.contract import PURPOSES, contract_number, percent, spell_date
-from pinjam.domain.loan import Contract, Instalment, Loan, Quote, ScheduleRow
+from pinjam.domain.loan import ScheduleRow
 from pinjam.domain.money import PPM, format_rupiah
 from pinjam.domain.payoff import rule
-from pinjam.domain.policy import Policy
-from pinjam.domain.user import Locale
-from pinjam.services.sheet import Block, Grid, Numbered, Pairs, Section, Sheet, Words
+from pinjam.services.sheet import Grid, Numbered, Pairs, Section, Sheet, Words
 from pinjam.wording import load
+
+if TYPE_CHECKING:
+    from pinjam.domain.loan import Contract, Instalment, Loan, Quote
+    from pinjam.domain.policy import Policy
+    from pinjam.domain.user import Locale
+    from pinjam.services.sheet import Block
 
 Texts = Mapping[str, str]
 SHORT_MONTHS: Mapping[Locale, tuple[str, ...]] = {

@@ -1,12 +1,18 @@
 """The borrower's list of notifications: shown, and marked as read."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pinjam.domain.notification import Notification
 from pinjam.services.errors import NotFound
-from pinjam.services.ports import Clock
 from pinjam.services.queueing import BATCH
-from pinjam.services.store import Find, Page, Store, Transaction
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.services.ports import Clock
+    from pinjam.services.store import Page, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)

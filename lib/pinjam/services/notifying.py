@@ -1,17 +1,25 @@
 """One event, one notification in the list, one delivery on each channel that its kind calls for."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pinjam.domain.notification import Delivery, Notification, notification_of
 from pinjam.domain.task import Task
-from pinjam.domain.trail import Consumption, Event
-from pinjam.services.code_mail import CodeMail
-from pinjam.services.delivering import Delivering, Telling
-from pinjam.services.ports import Clock, Ids, Tasks
-from pinjam.services.queueing import FUNCTION, Queueing
+from pinjam.domain.trail import Consumption
+from pinjam.services.queueing import FUNCTION
 from pinjam.services.recording import consume
-from pinjam.services.store import Conflict, Store, Transaction
+from pinjam.services.store import Conflict
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Event
+    from pinjam.services.code_mail import CodeMail
+    from pinjam.services.delivering import Delivering, Telling
+    from pinjam.services.ports import Clock, Ids, Tasks
+    from pinjam.services.queueing import Queueing
+    from pinjam.services.store import Store, Transaction
 
 INVITE_AFTER = timedelta(days=3)
 """So long after a loan was repaid who consented hears that they may apply again; once for each loan."""

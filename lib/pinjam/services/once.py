@@ -1,13 +1,17 @@
 """Idempotency keys: the first answer to a request is kept, and its repetition gets the same one."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pinjam.domain.trail import KeptAnswer
 from pinjam.services.errors import Invalid, StateForbids
-from pinjam.services.store import Reader, Transaction
+
+if TYPE_CHECKING:
+    from pinjam.services.store import Reader, Transaction
 
 A = TypeVar("A")
 

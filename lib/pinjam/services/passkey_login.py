@@ -5,23 +5,34 @@ is known, removed or blocked. So an unknown identifier gets made-up credentials 
 know of a credential is told only to who proved to hold its key.
 """
 
+from __future__ import annotations
+
 import base64
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from pinjam.domain.passkey import NOBODY, Challenge, Passkey
-from pinjam.domain.trail import AuditRecord, Event
-from pinjam.services.borrowers import Borrower, gather
-from pinjam.services.ceremonies import Asserted, Ceremonies, CeremonyRefused, Credential, Presented
-from pinjam.services.challenges import Challenges
+from pinjam.domain.passkey import NOBODY, Passkey
+from pinjam.services.borrowers import gather
+from pinjam.services.ceremonies import CeremonyRefused
 from pinjam.services.errors import TooMany, Unauthenticated
-from pinjam.services.limits import Limits
 from pinjam.services.passkeys import passkeys_of
-from pinjam.services.ports import Accounts, Clock, Tokens, TooManyAttempts, WrongCredentials
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.refreshing import Refreshing
-from pinjam.services.sealing import Vault
+from pinjam.services.ports import TooManyAttempts, WrongCredentials
+from pinjam.services.recording import last_record
 from pinjam.services.sessions import find_user, identify
-from pinjam.services.store import Find, Reader, Store, Transaction
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.passkey import Challenge
+    from pinjam.domain.trail import AuditRecord, Event
+    from pinjam.services.borrowers import Borrower
+    from pinjam.services.ceremonies import Asserted, Ceremonies, Credential, Presented
+    from pinjam.services.challenges import Challenges
+    from pinjam.services.limits import Limits
+    from pinjam.services.ports import Accounts, Clock, Tokens
+    from pinjam.services.recording import Actor, Outbox, Recorder
+    from pinjam.services.refreshing import Refreshing
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,26 @@
 """A borrower's passkeys: enrolled, listed, removed. The password goes on working beside them."""
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
 
-from pinjam.domain.passkey import MOST_PASSKEYS, Challenge, Passkey
-from pinjam.domain.trail import Event
-from pinjam.domain.user import User
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pinjam.domain.passkey import MOST_PASSKEYS, Passkey
 from pinjam.services.borrowers import changeable, trusted, unrestricted
-from pinjam.services.ceremonies import Ceremonies, CeremonyRefused, Credential, Registered
-from pinjam.services.challenges import Challenges
+from pinjam.services.ceremonies import CeremonyRefused
 from pinjam.services.errors import Invalid, NotFound, StateForbids
-from pinjam.services.ports import Clock, Ids
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.store import Conflict, Find, Reader, Store, Transaction
+from pinjam.services.recording import last_record
+from pinjam.services.store import Conflict, Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.passkey import Challenge
+    from pinjam.domain.trail import Event
+    from pinjam.domain.user import User
+    from pinjam.services.ceremonies import Ceremonies, Credential, Registered
+    from pinjam.services.challenges import Challenges
+    from pinjam.services.ports import Clock, Ids
+    from pinjam.services.recording import Actor, Outbox, Recorder
+    from pinjam.services.store import Reader, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,31 +1,40 @@
 """Money on its way out: each loan and each refund is paid once, to the account that it was begun with."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pinjam.domain.holder import is_holder
 from pinjam.domain.payout import (
     MOST_FAILURES,
-    Hold,
     Payout,
-    PayoutPurpose,
     PayoutStatus,
     ended,
     failures_to,
     next_try,
     sent,
 )
-from pinjam.domain.trail import AuditRecord, Event
-from pinjam.domain.user import BankAccount, User
 from pinjam.services.borrowers import known
 from pinjam.services.errors import NotFound
-from pinjam.services.ports import RESEND_FOR, Clock, Ids, PayoutAnswer, PayoutGateway, Refused, Unavailable
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Contention, Find, Reader, Store, Transaction
+from pinjam.services.ports import RESEND_FOR, PayoutAnswer, Refused, Unavailable
+from pinjam.services.recording import last_record
+from pinjam.services.store import Contention, Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.payout import (
+        Hold,
+        PayoutPurpose,
+    )
+    from pinjam.domain.trail import AuditRecord, Event
+    from pinjam.domain.user import BankAccount, User
+    from pinjam.services.ports import Clock, Ids, PayoutGateway
+    from pinjam.services.recording import Actor, Outbox, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store, Transaction
 
 log = logging.getLogger(__name__)
 

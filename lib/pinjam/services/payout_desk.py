@@ -1,21 +1,30 @@
 """What moves a payout from outside: events, the gateway's notifications, and people who decide on what is held."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Loan, LoanStatus
-from pinjam.domain.payout import Payout, PayoutPurpose, PayoutStatus, sent
+from pinjam.domain.payout import Payout, PayoutStatus, sent
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.task import MOST_TRIES, Task, pause_after
-from pinjam.domain.trail import Event
 from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
-from pinjam.services.paying_out import PayingOut, told
-from pinjam.services.ports import ForgedNotification, Tasks, Unavailable
+from pinjam.services.paying_out import told
+from pinjam.services.ports import ForgedNotification, Unavailable
 from pinjam.services.recording import Actor, last_record
-from pinjam.services.store import Find, Page, Reader, Transaction
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.payout import PayoutPurpose
+    from pinjam.domain.trail import Event
+    from pinjam.services.paying_out import PayingOut
+    from pinjam.services.ports import Tasks
+    from pinjam.services.store import Page, Reader, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,20 @@
 """What a borrower chooses to hear, and where."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pinjam.domain.notification import Channel
 from pinjam.domain.preferences import Preferences
 from pinjam.services.borrowers import known, unrestricted
-from pinjam.services.ports import Clock
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Reader, Store, Transaction
+from pinjam.services.recording import last_record
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Channel
+    from pinjam.services.ports import Clock
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.store import Reader, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)

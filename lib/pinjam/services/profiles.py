@@ -1,13 +1,13 @@
 """The borrower's own data: shown to them, and changed by them."""
 
-from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
+from __future__ import annotations
 
-from pinjam.domain.trail import Event
-from pinjam.domain.user import BankAccount, Locale, User, UserStatus
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from pinjam.domain.user import BankAccount, UserStatus
 from pinjam.services.borrowers import (
     Borrower,
-    Revealed,
     changeable,
     documents_of,
     gather,
@@ -18,10 +18,18 @@ from pinjam.services.borrowers import (
 )
 from pinjam.services.errors import StateForbids
 from pinjam.services.payout_desk import waiting
-from pinjam.services.ports import Clock
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.sealing import Safe, Vault
-from pinjam.services.store import Store, Transaction
+from pinjam.services.recording import last_record
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Event
+    from pinjam.domain.user import Locale, User
+    from pinjam.services.borrowers import (
+        Revealed,
+    )
+    from pinjam.services.ports import Clock
+    from pinjam.services.recording import Actor, Outbox, Recorder
+    from pinjam.services.sealing import Safe, Vault
+    from pinjam.services.store import Store, Transaction
 
 NAME_HELD = {UserStatus.VERIFIED: "name-fixed", UserStatus.VERIFYING: "verification-running"}
 """Why a name cannot change, by the borrower's status."""

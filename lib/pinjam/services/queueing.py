@@ -1,18 +1,25 @@
 """Deliveries on their way: each is brought to the function that sends it by a task of its own."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from pinjam.domain.notification import FALL_BACK, Channel, Delivery, Notification, event_of
+from pinjam.domain.notification import FALL_BACK, Channel, Notification, event_of
 from pinjam.domain.preferences import Preferences
 from pinjam.domain.task import Task
 from pinjam.domain.trail import Event
 from pinjam.services.errors import NotFound
-from pinjam.services.ports import Clock, Tasks
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Find, Page, Store, Transaction
+from pinjam.services.recording import last_record
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Delivery
+    from pinjam.services.ports import Clock, Tasks
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.store import Page, Store, Transaction
 
 FUNCTION = "notify"
 CHANNELS: tuple[Channel, ...] = get_args(Channel)

@@ -1,12 +1,17 @@
 """The price of a loan before anybody asks for one. It needs neither a borrower nor the store."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from pinjam.domain.loan import Quote
-from pinjam.domain.policy import Policies
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from pinjam.domain.pricing import check_request, quote
 from pinjam.services.errors import Invalid
-from pinjam.services.ports import Clock
+
+if TYPE_CHECKING:
+    from pinjam.domain.loan import Quote
+    from pinjam.domain.policy import Policies
+    from pinjam.services.ports import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,30 @@
 """A loan reckoned anew from its payments in business order, with the books and the refunds that follow from it."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from pinjam.domain.ledger import JournalEntry, claim, repayment
+from pinjam.domain.ledger import claim, repayment
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
 from pinjam.domain.receipts import Receipt, replay
 from pinjam.domain.refund import Refund, RefundStatus, owed_back
-from pinjam.domain.trail import Event
-from pinjam.services.books import Books, entries_of, standing
-from pinjam.services.ports import Clock, Ids
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Find, Reader, Transaction
+from pinjam.services.books import entries_of, standing
+from pinjam.services.recording import last_record
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.ledger import JournalEntry
+    from pinjam.domain.trail import Event
+    from pinjam.services.books import Books
+    from pinjam.services.ports import Clock, Ids
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.store import Reader, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -1,16 +1,23 @@
 """What every change leaves behind: an audit record and, where others must hear of it, an event."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pinjam.domain.trail import AuditRecord, Consumption, Event, Topic
-from pinjam.services.ports import Clock, Ids, NoSuchTopic, Publisher, Unavailable
-from pinjam.services.store import Contention, Find, Reader, Store, StoreUnavailable, Transaction
+from pinjam.domain.trail import AuditRecord, Consumption, Event
+from pinjam.services.ports import NoSuchTopic, Unavailable
+from pinjam.services.store import Contention, Find, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Topic
+    from pinjam.services.ports import Clock, Ids, Publisher
+    from pinjam.services.store import Reader, Store, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -4,35 +4,45 @@ Whoever asks does not learn whether there is an account. Both calls do the same 
 a known one, in the same order: an unknown one has an id of its own made up, which never becomes a borrower's.
 """
 
+from __future__ import annotations
+
 import hmac
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.password import Personal, check_password
-from pinjam.domain.recovery import ResetCode, Verdict, code_of
+from pinjam.domain.recovery import ResetCode, code_of
 from pinjam.domain.session import signed_out
 from pinjam.domain.task import Task
-from pinjam.domain.trail import AuditRecord, Event
-from pinjam.domain.user import User
+from pinjam.domain.trail import Event
 from pinjam.services.borrowers import known, safe_of
 from pinjam.services.errors import Invalid, StateForbids, TooMany
-from pinjam.services.limits import Limits
 from pinjam.services.ports import (
-    Accounts,
-    Clock,
-    CommonPasswords,
-    Ids,
     Refused,
-    Tasks,
     TooManyAttempts,
     Unavailable,
     WrongCredentials,
 )
 from pinjam.services.queueing import FUNCTION
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.sealing import Vault
+from pinjam.services.recording import Actor, last_record
 from pinjam.services.sessions import find_user, identify
-from pinjam.services.store import Reader, Store, Transaction
+
+if TYPE_CHECKING:
+    from pinjam.domain.recovery import Verdict
+    from pinjam.domain.trail import AuditRecord
+    from pinjam.domain.user import User
+    from pinjam.services.limits import Limits
+    from pinjam.services.ports import (
+        Accounts,
+        Clock,
+        CommonPasswords,
+        Ids,
+        Tasks,
+    )
+    from pinjam.services.recording import Outbox, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store, Transaction
 
 ANYBODY = Personal(full_name="", email="", phone="", nik="")
 

@@ -1,16 +1,26 @@
 """Sessions: refresh tokens of our own, each good for one use, around those of the identity provider."""
 
+from __future__ import annotations
+
 import hmac
 import logging
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from pinjam.domain.session import Session, Standing, distrusted, signed_out
-from pinjam.domain.user import Sealed, User
+from pinjam.domain.session import Session, distrusted, signed_out
+from pinjam.domain.user import User
 from pinjam.services.errors import Unauthenticated
-from pinjam.services.ports import Accounts, Clock, Ids, Tokens, WrongCredentials
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.sealing import KeyDestroyed, Vault
-from pinjam.services.store import Reader, Store, Transaction
+from pinjam.services.ports import WrongCredentials
+from pinjam.services.recording import last_record
+from pinjam.services.sealing import KeyDestroyed
+
+if TYPE_CHECKING:
+    from pinjam.domain.session import Standing
+    from pinjam.domain.user import Sealed
+    from pinjam.services.ports import Accounts, Clock, Ids, Tokens
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -1,19 +1,26 @@
 """What paying back what exceeded the debt does to the refund and to the books."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pinjam.domain.ledger import refund as refund_postings
 from pinjam.domain.loan import Loan
 from pinjam.domain.payment import Payment
-from pinjam.domain.payout import Payout
 from pinjam.domain.refund import Refund, RefundStatus
-from pinjam.domain.trail import AuditRecord, Event
-from pinjam.services.books import Books
 from pinjam.services.paying_out import Owed
-from pinjam.services.ports import Clock
-from pinjam.services.reckoning import Reckoning, scene_of
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.store import Reader, Store, Transaction
+from pinjam.services.reckoning import scene_of
+from pinjam.services.recording import last_record
+
+if TYPE_CHECKING:
+    from pinjam.domain.payout import Payout
+    from pinjam.domain.trail import AuditRecord, Event
+    from pinjam.services.books import Books
+    from pinjam.services.ports import Clock
+    from pinjam.services.reckoning import Reckoning
+    from pinjam.services.recording import Actor, Outbox, Recorder
+    from pinjam.services.store import Reader, Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class Refunding:
     outbox: Outbox
     reckoning: Reckoning
 
-    def read(self, tx: Reader, subject_id: str) -> "RefundToPay | None":
+    def read(self, tx: Reader, subject_id: str) -> RefundToPay | None:
         """The refund, None if there is none."""
         refund = tx.get(Refund, subject_id)
         if refund is None:

@@ -1,25 +1,35 @@
 """Repayments: what is to be paid on a day, and an order at the gateway to pay it with."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pinjam.domain.calendar import JAKARTA, local_date
 from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Loan, LoanStatus
-from pinjam.domain.payment import CLOSED_AS, GATEWAY, Method, Payment, PaymentKind, PaymentStatus
+from pinjam.domain.payment import CLOSED_AS, GATEWAY, Payment, PaymentStatus
 from pinjam.domain.payoff import payoff
-from pinjam.domain.policy import Policies
 from pinjam.domain.repayment import bill
 from pinjam.domain.trail import KeptAnswer
 from pinjam.domain.user import User
 from pinjam.services.borrowers import trusted
 from pinjam.services.errors import Invalid, NotFound, StateForbids
-from pinjam.services.once import Answered, Keyed
-from pinjam.services.ports import Clock, Ids, PaymentGateway, Refused, Unavailable
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Contention, Find, Page, Reader, Store, StoreUnavailable, Transaction
+from pinjam.services.once import Answered
+from pinjam.services.ports import Refused, Unavailable
+from pinjam.services.recording import Actor, last_record
+from pinjam.services.store import Contention, Find, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pinjam.domain.payment import Method, PaymentKind
+    from pinjam.domain.policy import Policies
+    from pinjam.services.once import Keyed
+    from pinjam.services.ports import Clock, Ids, PaymentGateway
+    from pinjam.services.recording import Recorder
+    from pinjam.services.store import Page, Reader, Store, Transaction
 
 log = logging.getLogger(__name__)
 

@@ -1,16 +1,23 @@
 """Taking a payment back: its postings are undone, and everything that came after it is reckoned again."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pinjam.domain.loan import Loan
 from pinjam.domain.payment import Payment, PaymentStatus
-from pinjam.domain.trail import Event
 from pinjam.services.errors import NotFound
-from pinjam.services.ports import Clock
-from pinjam.services.reckoning import Change, Reckoning, scene_of
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Transaction
+from pinjam.services.reckoning import Change, scene_of
+from pinjam.services.recording import last_record
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Event
+    from pinjam.services.ports import Clock
+    from pinjam.services.reckoning import Reckoning
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.store import Transaction
 
 
 @dataclass(frozen=True, slots=True)

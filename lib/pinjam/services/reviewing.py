@@ -4,30 +4,39 @@ A decision is the machine's in all but its actor: the same moves, events and not
 with its audit record, which has the reviewer and the reason.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pinjam.domain.document import Document, DocumentStatus
+from pinjam.domain.document import DocumentStatus
 from pinjam.domain.field_problem import FieldProblem
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payout import Payout
-from pinjam.domain.policy import Policies
 from pinjam.domain.review import RulesForbid, approved, declined
-from pinjam.domain.trail import AuditRecord, Event
+from pinjam.domain.trail import AuditRecord
 from pinjam.domain.user import User, UserStatus
 from pinjam.services.borrowers import MOST, documents_of, known, loans_of, reveal, safe_of
 from pinjam.services.deciding import answered, decision_on
 from pinjam.services.errors import Invalid, NotFound, StateForbids
-from pinjam.services.links import Links
-from pinjam.services.payout_desk import PayoutDesk
-from pinjam.services.ports import Clock, Unavailable
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Find, Reader, Store, Transaction
+from pinjam.services.ports import Unavailable
+from pinjam.services.recording import Actor, last_record
+from pinjam.services.store import Find
 from pinjam.services.verification import conclude
+
+if TYPE_CHECKING:
+    from pinjam.domain.document import Document
+    from pinjam.domain.policy import Policies
+    from pinjam.domain.trail import Event
+    from pinjam.services.links import Links
+    from pinjam.services.payout_desk import PayoutDesk
+    from pinjam.services.ports import Clock
+    from pinjam.services.recording import Outbox, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Reader, Store, Transaction
 
 PAYOUT = "out_"
 """What the ids of payouts begin with."""

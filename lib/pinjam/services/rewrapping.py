@@ -1,11 +1,17 @@
 """Borrowers' keys under a new wrapping key. What they sealed stays as it is."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pinjam.domain.keys import UserKey
-from pinjam.services.sealing import KeyWrapper
-from pinjam.services.store import Find, Store, Transaction, each
+from pinjam.services.store import Find, each
+
+if TYPE_CHECKING:
+    from pinjam.services.sealing import KeyWrapper
+    from pinjam.services.store import Store, Transaction
 
 PAGE = 100
 LEAST_SIGN = "\x01"

@@ -1,28 +1,38 @@
 """The servicing clock: what must happen because time has passed. Safe to run twice, or not for a week."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pinjam.domain.lifecycle import move
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payment import Payment, PaymentStatus
-from pinjam.domain.payout import Payout, PayoutPurpose, PayoutStatus
+from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.refund import Refund, RefundStatus
 from pinjam.domain.retention import RETENTION
-from pinjam.domain.trail import Consumption, Event
-from pinjam.services.collecting import Collecting
-from pinjam.services.erasing import Erasing
+from pinjam.domain.trail import Consumption
 from pinjam.services.errors import Denied
-from pinjam.services.forgetting import Forgetting
-from pinjam.services.paying_out import PayingOut
-from pinjam.services.ports import Clock, Refused, Unavailable
-from pinjam.services.queueing import Queueing, waiting_since
-from pinjam.services.recording import Actor, Outbox, Recorder, last_record
+from pinjam.services.ports import Refused, Unavailable
+from pinjam.services.queueing import waiting_since
+from pinjam.services.recording import Actor, last_record
 from pinjam.services.repaying import OPEN_FOR
-from pinjam.services.store import Contention, Find, Record, Store, Transaction, each
+from pinjam.services.store import Contention, Find, Record, each
+
+if TYPE_CHECKING:
+    from pinjam.domain.payout import PayoutPurpose
+    from pinjam.domain.trail import Event
+    from pinjam.services.collecting import Collecting
+    from pinjam.services.erasing import Erasing
+    from pinjam.services.forgetting import Forgetting
+    from pinjam.services.paying_out import PayingOut
+    from pinjam.services.ports import Clock
+    from pinjam.services.queueing import Queueing
+    from pinjam.services.recording import Outbox, Recorder
+    from pinjam.services.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 

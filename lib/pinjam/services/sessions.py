@@ -1,17 +1,24 @@
 """Log in by password."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pinjam.domain.phone import InvalidPhone, parse_phone
 from pinjam.domain.user import User
-from pinjam.services.borrowers import Borrower, gather
+from pinjam.services.borrowers import gather
 from pinjam.services.errors import TooMany, Unauthenticated
-from pinjam.services.limits import Limits
-from pinjam.services.ports import Accounts, Tokens, TooManyAttempts, WrongCredentials
-from pinjam.services.refreshing import Refreshing
-from pinjam.services.store import Find, Reader, Store
+from pinjam.services.ports import TooManyAttempts, WrongCredentials
+from pinjam.services.store import Find
+
+if TYPE_CHECKING:
+    from pinjam.services.borrowers import Borrower
+    from pinjam.services.limits import Limits
+    from pinjam.services.ports import Accounts, Tokens
+    from pinjam.services.refreshing import Refreshing
+    from pinjam.services.store import Reader, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """A paper before it is printed: what it says, part by part, and nothing of how it looks."""
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from __future__ import annotations
 
-from pinjam.domain.user import Locale
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from pinjam.domain.user import Locale
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,43 @@
 """Sign-up: a borrower with unique e-mail, phone and NIK, and an account to log in with."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 from pinjam.domain.field_problem import FieldProblem
-from pinjam.domain.keys import UserKey
-from pinjam.domain.nik import InvalidNik, Nik, mask_nik, parse_nik
+from pinjam.domain.nik import InvalidNik, mask_nik, parse_nik
 from pinjam.domain.password import Personal, check_password
 from pinjam.domain.phone import InvalidPhone, parse_phone
-from pinjam.domain.trail import AuditRecord
-from pinjam.domain.user import Consent, Locale, User, UserStatus
+from pinjam.domain.user import Consent, User, UserStatus
 from pinjam.services.borrowers import Borrower
 from pinjam.services.errors import Invalid, StateForbids, TooMany
 from pinjam.services.ports import (
     AccountExists,
-    Accounts,
-    Clock,
-    CommonPasswords,
-    Ids,
-    Tokens,
     TooManyAttempts,
     WrongCredentials,
 )
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.refreshing import Refreshing
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Conflict, Find, Store, Transaction
+from pinjam.services.recording import Actor, last_record
+from pinjam.services.store import Conflict, Find
+
+if TYPE_CHECKING:
+    from pinjam.domain.keys import UserKey
+    from pinjam.domain.nik import Nik
+    from pinjam.domain.trail import AuditRecord
+    from pinjam.domain.user import Locale
+    from pinjam.services.ports import (
+        Accounts,
+        Clock,
+        CommonPasswords,
+        Ids,
+        Tokens,
+    )
+    from pinjam.services.recording import Recorder
+    from pinjam.services.refreshing import Refreshing
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,12 @@
 """Which functions hear of which events. The local broker and the deployment both read this."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from pinjam.domain.trail import Topic
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pinjam.domain.trail import Topic
 
 SUBSCRIPTIONS: Mapping[Topic, tuple[str, ...]] = {
     "user-documents-completed": ("verify_identity",),

@@ -1,25 +1,31 @@
 """What an event means to the borrower, in words: the kind of notification, its texts, its channels."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pinjam.domain.calendar import JAKARTA
 from pinjam.domain.history import RUNNING
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.money import format_rupiah
-from pinjam.domain.notification import Channel
 from pinjam.domain.payment import Payment
 from pinjam.domain.payout import Payout, PayoutStatus
 from pinjam.domain.reasons import reason_text
 from pinjam.domain.repayment import bill
-from pinjam.domain.trail import Event
-from pinjam.domain.user import Locale, User, UserStatus
+from pinjam.domain.user import UserStatus
 from pinjam.services.borrowers import loans_of
-from pinjam.services.store import Reader
 from pinjam.wording import load
-from pinjam.wording.letters import Letter, Why, letter
+from pinjam.wording.letters import letter
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Channel
+    from pinjam.domain.trail import Event
+    from pinjam.domain.user import Locale, User
+    from pinjam.services.store import Reader
+    from pinjam.wording.letters import Letter, Why
 
 MONTHS: Mapping[Locale, tuple[str, ...]] = {
     "id": ("Jan", "Feb", "Mar", "Apr", "Mei", "Jun", "Jul", "Agu", "Sep", "Okt", "Nov", "Des"),

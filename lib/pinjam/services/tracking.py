@@ -1,17 +1,23 @@
 """What became of messages after their provider had taken them, as the provider calls back to say."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from pinjam.domain.field_problem import FieldProblem
-from pinjam.domain.notification import Channel, Delivery, Notification
+from pinjam.domain.notification import Channel, Notification
 from pinjam.services.errors import Forbidden, Invalid
-from pinjam.services.messaging import MessageReceipts, MessageStatus
-from pinjam.services.ports import Clock, ForgedNotification
-from pinjam.services.queueing import Queueing
-from pinjam.services.store import Store, Transaction
+from pinjam.services.ports import ForgedNotification
+
+if TYPE_CHECKING:
+    from pinjam.domain.notification import Delivery
+    from pinjam.services.messaging import MessageReceipts, MessageStatus
+    from pinjam.services.ports import Clock
+    from pinjam.services.queueing import Queueing
+    from pinjam.services.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 

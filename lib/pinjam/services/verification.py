@@ -1,21 +1,30 @@
 """Identity verification: asks the e-KYC provider until it answers, and judges what it answers by the policy."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from pinjam.domain.document import Document, DocumentKind, DocumentStatus
-from pinjam.domain.policy import Policies
+from pinjam.domain.document import DocumentKind, DocumentStatus
 from pinjam.domain.task import MOST_TRIES, Task, pause_after
-from pinjam.domain.trail import AuditRecord, Event
-from pinjam.domain.user import Kyc, KycCheck, User, UserStatus
+from pinjam.domain.user import UserStatus
 from pinjam.domain.verification import UNANSWERED, judge, move_user
 from pinjam.services.borrowers import documents_of, known, reveal
 from pinjam.services.documents import field_of
-from pinjam.services.ports import Clock, IdentityCheck, IdentityClaim, ObjectStore, Refused, Tasks, Unavailable
-from pinjam.services.recording import Actor, Outbox, Recorder, consume, consumed, last_record
-from pinjam.services.sealing import Vault
-from pinjam.services.store import Store, Transaction
+from pinjam.services.ports import IdentityClaim, Refused, Unavailable
+from pinjam.services.recording import Actor, consume, consumed, last_record
+
+if TYPE_CHECKING:
+    from pinjam.domain.document import Document
+    from pinjam.domain.policy import Policies
+    from pinjam.domain.trail import AuditRecord, Event
+    from pinjam.domain.user import Kyc, KycCheck, User
+    from pinjam.services.ports import Clock, IdentityCheck, ObjectStore, Tasks
+    from pinjam.services.recording import Outbox, Recorder
+    from pinjam.services.sealing import Vault
+    from pinjam.services.store import Store, Transaction
 
 CONSUMER = "verify_identity"
 

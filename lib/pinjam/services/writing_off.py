@@ -1,16 +1,22 @@
 """Giving a debt up: a person's decision, with a reason. The debt stays owed; what still comes in is a recovery."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pinjam.domain.ledger import write_off
 from pinjam.domain.lifecycle import IllegalMove, move
 from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.repayment import bill
-from pinjam.services.books import Books
 from pinjam.services.errors import NotFound, StateForbids
-from pinjam.services.ports import Clock
-from pinjam.services.recording import Actor, Recorder, last_record
-from pinjam.services.store import Store, Transaction
+from pinjam.services.recording import last_record
+
+if TYPE_CHECKING:
+    from pinjam.services.books import Books
+    from pinjam.services.ports import Clock
+    from pinjam.services.recording import Actor, Recorder
+    from pinjam.services.store import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
