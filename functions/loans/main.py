@@ -16,7 +16,7 @@ from pinjam.runtime.models.loans import (
     Summary,
 )
 from pinjam.runtime.models.payments import PaymentShown
-from pinjam.services.borrowers import credit_limit_of
+from pinjam.services.credit import credit_limit_of
 from pinjam.services.errors import Invalid
 
 api = Api("loans", tag="Loans")

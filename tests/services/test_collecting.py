@@ -16,7 +16,8 @@ from pinjam.domain.loan import LoanStatus
 from pinjam.domain.payment import Payment, PaymentKind, PaymentStatus
 from pinjam.domain.payoff import payoff
 from pinjam.domain.refund import RefundStatus
-from pinjam.services.borrowers import credit_limit_of, loans_of
+from pinjam.services.borrowers import loans_of
+from pinjam.services.credit import credit_limit_of
 from pinjam.services.errors import StateForbids
 from pinjam.services.ports import Order, OrderStatus, Refused, Unavailable
 from pinjam.services.recording import Actor

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from pinjam.domain.decision import credit_limit
 from pinjam.domain.document import Document
-from pinjam.domain.history import history_of
 from pinjam.domain.loan import Loan
 from pinjam.domain.session import is_trusted
 from pinjam.domain.user import User
@@ -16,7 +14,6 @@ from pinjam.services.errors import NotFound, StateForbids, Unauthenticated
 from pinjam.services.store import Find
 
 if TYPE_CHECKING:
-    from pinjam.domain.policy import Policy
     from pinjam.services.recording import Actor
     from pinjam.services.sealing import Safe, Vault
     from pinjam.services.store import Reader
@@ -112,11 +109,6 @@ def loans_by(user_id: str) -> Find[Loan]:
 def loans_of(tx: Reader, user_id: str) -> tuple[Loan, ...]:
     """The borrower's loans, newest first."""
     return tx.find(loans_by(user_id)).items
-
-
-def credit_limit_of(loans: tuple[Loan, ...], policy: Policy, on: date) -> int:
-    """The most that the borrower may owe, in rupiah, by how earlier loans were repaid."""
-    return credit_limit(history_of(loans, application_id="", on=on, window_days=1), policy)
 
 
 def gather(tx: Reader, user_id: str) -> Borrower:

@@ -10,7 +10,7 @@ from pinjam.domain.reasons import reason_text
 from pinjam.domain.user import Locale
 from pinjam.runtime.models.documents import DocumentShown
 from pinjam.runtime.models.fields import Given, GivenRupiah, Instant, OneLine, PersonName, ReasonShown, Rupiah, Shown
-from pinjam.services.borrowers import credit_limit_of
+from pinjam.services.credit import credit_limit_of
 
 if TYPE_CHECKING:
     from pinjam.runtime.composition import App
