@@ -18,7 +18,7 @@ export PINJAM_PROFILE = $(PROFILE)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test soak fuzz check format ledger audit keys review undelivered documents plans checkov golden package deploy-check lock clean
+.PHONY: help run demo test soak bench fuzz check format ledger audit keys review undelivered documents plans checkov golden package deploy-check lock clean
 
 help: ## Show what can be done here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ soak: $(INSTALLED) ## Send 1,000 notifications while 30 % of all calls to provid
 
 FUZZ ?= 200
 SEED ?= $(shell date +%s)
+
+bench: $(INSTALLED) ## Measure cold starts, latency, throughput, scale (ARGS="cold pure"; all takes 9 minutes)
+	@$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(INSTALLED) ## Call every operation with anything in it (FUZZ=200 times, SEED=... as before, ARGS="-k pay")
 	@echo "SEED=$(SEED)"

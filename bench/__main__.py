@@ -4,25 +4,25 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
-from bench import cold, latency, machine, one_road, pure, scale, throughput
+from bench import machine
 from bench.deployed import REPOSITORY
 from bench.figures import Found, Progress, table
 from bench.stage import stage
 
 RESULTS = Path(__file__).with_name("results.json")
-SECTIONS: Mapping[str, tuple[str, ModuleType]] = {
-    "cold": ("Cold start, over an empty function", cold),
-    "latency": ("Latency of one call after another, over the bare SQL", latency),
-    "throughput": ("Calls a second of one instance, over an empty function", throughput),
-    "scale": ("Latency by the number of loans in PostgreSQL", scale),
-    "pure": ("Rules, over 1,000 integer divisions", pure),
-    "road": ("What one road takes", one_road),
+SECTIONS: Mapping[str, tuple[str, str]] = {
+    "cold": ("cold", "Cold start, over an empty function"),
+    "latency": ("latency", "Latency of one call after another, over the bare SQL"),
+    "throughput": ("throughput", "Calls a second of one instance, over an empty function"),
+    "scale": ("scale", "Latency by the number of loans in PostgreSQL"),
+    "pure": ("pure", "Rules, over 1,000 integer divisions"),
+    "road": ("one_road", "What one road takes"),
 }
-"""In the order in which they are taken. Those that need the running system come first."""
+"""By name: the module, and the table's title. In the order in which they are taken; the first need the system."""
 ON_STAGE = ("cold", "latency", "throughput")
 
 
@@ -36,27 +36,22 @@ def main(arguments: Sequence[str]) -> int:
             parser.error(f"there is no section {name!r}; it must be one of {', '.join(SECTIONS)}")
     began = time.monotonic()
     found: dict[str, Found] = {}
+    sections = {name: import_module(f"bench.{SECTIONS[name][0]}") for name in chosen}
     on_stage = [name for name in chosen if name in ON_STAGE]
     if on_stage:
         with stage(_telling("stage", began)) as made:
             for name in on_stage:
-                found[name] = cast_measure(SECTIONS[name][1])(made, _telling(name, began))
+                found[name] = sections[name].measure(made, _telling(name, began))
     for name in chosen:
         if name not in ON_STAGE:
-            found[name] = SECTIONS[name][1].measure(_telling(name, began))
-    print("\n\n".join(table(SECTIONS[name][0], SECTIONS[name][1].rows(found[name])) for name in chosen))
+            found[name] = sections[name].measure(_telling(name, began))
+    print("\n\n".join(table(SECTIONS[name][1], sections[name].rows(found[name])) for name in chosen))
     seconds = round(time.monotonic() - began)
     if set(chosen) == set(SECTIONS):
         results = {"machine": machine.facts(REPOSITORY), "seconds": seconds, **found}
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     print(f"\n{seconds} s", file=sys.stderr)
     return 0
-
-
-def cast_measure(section: ModuleType) -> Callable[..., Found]:
-    """A section's `measure`."""
-    measure: Callable[..., Found] = section.measure
-    return measure
 
 
 def _telling(section: str, began: float) -> Progress:

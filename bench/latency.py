@@ -5,31 +5,24 @@ made before; and over those with the call's requests to other services, sent aga
 its baseline is the same request to an empty function.
 """
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-from urllib.parse import urlsplit
-from wsgiref.types import WSGIApplication
 
-import functions_framework
 import httpx
 import psycopg
-from bench.deployed import EMPTY, EMPTY_SOURCE, REPOSITORY, Call, run
+from bench.deployed import EMPTY, Call, run
 from bench.figures import Found, Progress, Row, percentile, ratio, times
 from bench.machine import PROGRAMS
 from bench.replaying import Sent, again, ask_again, taking_down
 from bench.stage import Stage
+from bench.ways import GATEWAY, IN_PROCESS, SERVER, Send, ways
 from psycopg.conninfo import make_conninfo
-from werkzeug.test import EnvironBuilder
 
-from pinjam.local.functions import load_functions
 from pinjam.local.road import Walker
 
 BORROWERS, APPLICANTS = 10, 45
@@ -45,10 +38,7 @@ FUNCTION_OF = {
     "pay": "pay",
     "webhook": "pay",
 }
-WAYS = ("in process", "server", "gateway")
-
-Send = Callable[[str, Call], bytes]
-"""Makes a call to a function and gives the answer's body. ValueError for an answer of another status."""
+WAYS = (IN_PROCESS, SERVER, GATEWAY)
 
 
 @dataclass
@@ -72,12 +62,12 @@ def measure(on: Stage, progress: Progress) -> Found:
     cast = _cast(on, progress)
     seen: dict[str, Seen] = {}
     with _copied(on.system.app.settings.database_url) as copy:
-        for way, opened in _ways(on).items():
+        for way, opened in ways(on, frozenset(FUNCTION_OF.values())).items():
             progress(f"{way}: {', '.join(KINDS)}")
             with opened() as send:
-                seen[way] = _called(on, cast, send, record=way == WAYS[0], has_empty=way != "gateway")
+                seen[way] = _called(on, cast, send, record=way == IN_PROCESS, has_empty=way != GATEWAY)
         progress("the same statements and requests by themselves")
-        sql, services = _by_themselves(copy, seen[WAYS[0]].sent)
+        sql, services = _by_themselves(copy, seen[IN_PROCESS].sent)
     return {kind: _summary(kind, seen, sql, services) for kind in KINDS}
 
 
@@ -107,10 +97,10 @@ def _called(on: Stage, cast: Cast, send: Send, *, record: bool, has_empty: bool)
             answer = send(function, one)
 
         if warm or not record or kind == EMPTY:
-            took = _timed(once)
+            took = timed(once)
         else:
             with taking_down() as sent:
-                took = _timed(once)
+                took = timed(once)
             seen.sent.append((kind, sent))
         if not warm:
             seen.us[kind].append(took)
@@ -135,105 +125,11 @@ def _called(on: Stage, cast: Cast, send: Send, *, record: bool, has_empty: bool)
     return seen
 
 
-def _timed(work: Callable[..., object], *given: object) -> float:
+def timed(work: Callable[..., object], *given: object) -> float:
+    """How many microseconds that takes."""
     began = time.perf_counter()
     work(*given)
     return (time.perf_counter() - began) * 1e6
-
-
-# Ways
-
-
-def _ways(on: Stage) -> Mapping[str, Callable[[], AbstractContextManager[Send]]]:
-    return {
-        "in process": _in_process,
-        "server": lambda: _behind_servers(on),
-        "gateway": lambda: _behind_the_gateway(on),
-    }
-
-
-@contextmanager
-def _in_process() -> Iterator[Send]:
-    apps = dict(load_functions(REPOSITORY / "functions"))
-    apps[EMPTY] = _empty_app()
-
-    def send(function: str, call: Call) -> bytes:
-        environ = EnvironBuilder(
-            path=call.path, method=call.method, headers=list(call.headers.items()), data=call.body
-        ).get_environ()
-        environ["wsgi.input"] = io.BytesIO(call.body or b"")
-        return _answered(apps[function], environ, call)
-
-    yield send
-
-
-def _empty_app() -> WSGIApplication:
-    with TemporaryDirectory() as folder:
-        source = Path(folder) / "main.py"
-        source.write_bytes(EMPTY_SOURCE)
-        made: WSGIApplication = functions_framework.create_app(EMPTY, str(source), "http")  # type: ignore[no-untyped-call]  # it has no types
-        return made
-
-
-def _answered(app: WSGIApplication, environ: Any, call: Call) -> bytes:
-    statuses: list[str] = []
-
-    def start(status: str, *_: object) -> Callable[[bytes], object]:
-        statuses.append(status)
-        return lambda _: None
-
-    parts = app(environ, start)
-    body = b"".join(parts)
-    close = getattr(parts, "close", None)
-    if close:
-        close()
-    _must(call, int(statuses[0].split()[0]), body)
-    return body
-
-
-@contextmanager
-def _behind_servers(on: Stage) -> Iterator[Send]:
-    with ExitStack() as held:
-        connections = {}
-        for name in (EMPTY, *sorted(set(FUNCTION_OF.values()))):
-            port = held.enter_context(on.deployed.running(name, on.state))
-            connections[name] = HTTPConnection("127.0.0.1", port, timeout=30)
-            held.callback(connections[name].close)
-        yield lambda function, call: _over(connections[function], call, call.headers)
-
-
-@contextmanager
-def _behind_the_gateway(on: Stage) -> Iterator[Send]:
-    address = urlsplit(on.system.url)
-    connection = HTTPConnection(str(address.hostname), address.port, timeout=30)
-
-    def send(_: str, call: Call) -> bytes:
-        headers = {name: value for name, value in call.headers.items() if name != "X-Apigateway-Api-Userinfo"}
-        return _over(connection, call, headers | ({"Authorization": f"Bearer {call.token}"} if call.token else {}))
-
-    try:
-        yield send
-    finally:
-        connection.close()
-
-
-def _over(connection: HTTPConnection, call: Call, headers: Mapping[str, str]) -> bytes:
-    """One exchange on a connection that is kept; one that the server gave up meanwhile is made anew."""
-    try:
-        connection.request(call.method, call.path, call.body, dict(headers))
-        answer = connection.getresponse()
-    except ConnectionError:
-        connection.close()
-        connection.request(call.method, call.path, call.body, dict(headers))
-        answer = connection.getresponse()
-    body = answer.read()
-    _must(call, answer.status, body)
-    return body
-
-
-def _must(call: Call, status: int, body: bytes) -> None:
-    if status != call.status:
-        raise ValueError(f"{call.method} {call.path} answered {status}, not {call.status}: {body[:200]!r}")
 
 
 # Baselines
@@ -268,8 +164,8 @@ def _by_themselves(url: str, sent: list[tuple[str, Sent]]) -> tuple[dict[str, li
         httpx.Client(trust_env=False, timeout=30) as client,
     ):
         for kind, one in sent:
-            sql[kind].append(_timed(again, connection, one.groups))
-            services[kind].append(_timed(ask_again, client, one.requests))
+            sql[kind].append(timed(again, connection, one.groups))
+            services[kind].append(timed(ask_again, client, one.requests))
     return sql, services
 
 

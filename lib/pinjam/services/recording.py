@@ -64,8 +64,8 @@ def last_record(tx: Reader, subject: str) -> AuditRecord | None:
     return page.items[0] if page.items else None
 
 
-def audit_hash(record: AuditRecord) -> str:
-    """SHA-256 (hex) over every field but the hash itself, in a canonical form."""
+def audit_text(record: AuditRecord) -> str:
+    """Every field but the hash itself, in the canonical form that is hashed."""
     facts = [
         record.id,
         record.subject,
@@ -78,7 +78,12 @@ def audit_hash(record: AuditRecord) -> str:
         record.after,
         record.previous,
     ]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"))
+
+
+def audit_hash(record: AuditRecord) -> str:
+    """SHA-256 (hex) over every field but the hash itself, in a canonical form."""
+    return hashlib.sha256(audit_text(record).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
