@@ -2,16 +2,20 @@
 
 import argparse
 import json
+import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from bench import machine
 from bench.deployed import REPOSITORY
 from bench.figures import Found, Progress, table
 from bench.stage import stage
+
+from bench import machine
+from pinjam.runtime import logs
 
 RESULTS = Path(__file__).with_name("results.json")
 SECTIONS: Mapping[str, tuple[str, str]] = {
@@ -34,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     for name in chosen:
         if name not in SECTIONS:
             parser.error(f"there is no section {name!r}; it must be one of {', '.join(SECTIONS)}")
+    logs.configure(Path(os.devnull).open("w"))  # noqa: SIM115 - as long as the process: threads log to the end
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # As `make run` has it.
     began = time.monotonic()
     found: dict[str, Found] = {}
     sections = {name: import_module(f"bench.{SECTIONS[name][0]}") for name in chosen}

@@ -21,6 +21,7 @@ import psycopg
 from argon2 import PasswordHasher
 
 from pinjam.adapters.event_messages import event_message
+from pinjam.adapters.records import canonical
 from pinjam.domain.task import Task
 from pinjam.domain.trail import Event
 from pinjam.local.people import People
@@ -100,6 +101,14 @@ class CountedStore:
         self._note(counted[0])
         return result
 
+    def get(self, kind: type[R], id: str) -> R | None:
+        """As the port says."""
+        return self.read(lambda tx: tx.get(kind, id))
+
+    def find(self, query: Find[R]) -> Page[R]:
+        """As the port says."""
+        return self.read(lambda tx: tx.find(query))
+
     def close(self) -> None:
         """Close what is below."""
         closing: Any = self._store
@@ -149,6 +158,7 @@ class _CountedTransaction(_CountedReader):
         kind = KINDS[type(record)]
         self.counts[f"rows.{kind.collection}"] += 1
         self.counts["store.inserts"] += 1
+        self.counts["bytes.rows"] += len(canonical(record))
         # In Firestore each unique value is a document of its own.
         taken = [fields for fields in kind.unique if all(getattr(record, name) is not None for name in fields)]
         if taken:

@@ -20,10 +20,10 @@ from bench.ways import Send, in_process
 
 from pinjam.domain.payment import Payment
 from pinjam.generate import Generated, generate
+from pinjam.local.lives import lives
 from pinjam.local.sandbox.midtrans import notification
 from pinjam.local.sandbox.orders import SandboxOrder
 from pinjam.local.system import LocalSystem
-from pinjam.runtime import logs
 from pinjam.runtime.composition import install
 
 SIZES = (10, 10_000, 1_000_000)
@@ -42,14 +42,14 @@ def measure(progress: Progress) -> Found:
     """p50 and p99 in microseconds by size and call, asked of borrowers picked at random; and of the least query."""
     found: Found = {}
     with tempfile.TemporaryDirectory(prefix="pinjam-scale-") as folder, ExitStack() as held:
-        logs.configure(held.enter_context((Path(folder) / "log").open("w")))
         system = held.enter_context(LocalSystem(Path(folder), 0, sweep_every_s=3600, durable=False))
         send = held.enter_context(in_process())
         url, there = system.app.settings.database_url, 0
         connection = held.enter_context(psycopg.connect(url, autocommit=True, prepare_threshold=0))
+        walked = lives(today=DAY, seed=1, told=progress)
         for size in SIZES:
             progress(f"{size:,} loans")
-            made = generate(url, loans=size - there, seed=size, today=DAY, told=_seldom(progress))
+            made = generate(url, walked, loans=size - there, told=_seldom(progress))
             there += made.loans
             install(system.app)  # The lives were walked on another one.
             us = _asked(system, send, made)

@@ -1,10 +1,9 @@
 """The local system with the people who are measured on it, and the functions' packages beside it."""
 
 import json
-import logging
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -20,7 +19,6 @@ from pinjam.local.people import People
 from pinjam.local.road import Road, Walker
 from pinjam.local.sandbox.midtrans import notification
 from pinjam.local.system import LocalSystem
-from pinjam.runtime import logs
 from pinjam.services.store import Find
 from pinjam.services.subscriptions import SUBSCRIPTIONS
 
@@ -134,11 +132,9 @@ class Stage:
 @contextmanager
 def stage(progress: Progress) -> Iterator[Stage]:
     """A stage in a folder of its own, which goes with it. Its data outlive a crash, as a user's do."""
-    with tempfile.TemporaryDirectory(prefix="pinjam-bench-") as folder, ExitStack() as held:
+    with tempfile.TemporaryDirectory(prefix="pinjam-bench-") as folder:
         progress("starting the local system")
         state = Path(folder)
-        logs.configure(held.enter_context((state / "log").open("w")))
-        logging.getLogger("mail.log").setLevel(logging.ERROR)  # As `make run` has it.
         with LocalSystem(state, 0, sweep_every_s=3600) as system, Road(system.url) as road:
             made = Stage(system, road, state)
             made.road.set_date(DAY, hour=9).expect(200)

@@ -14,11 +14,10 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from typing import TypeAlias
 
@@ -74,7 +73,8 @@ def main(arguments: Sequence[str]) -> int:
             raise SettingsError("PINJAM_PROFILE is 'gcp'; made-up loans are for the profiles of one machine")  # noqa: TRY301 - told like the others
         today = local_date(App(settings).clock.now())
         url = asked.to or settings.database_url
-        made = generate(url, loans=asked.loans, seed=asked.seed, today=today, told=_Teller().tell)
+        told = _Teller().tell
+        made = generate(url, lives(today=today, seed=asked.seed, told=told), loans=asked.loans, told=told)
     except (SettingsError, psycopg.Error) as fault:
         print(f"pinjam.generate: {str(fault).splitlines()[0]}; nothing was written", file=sys.stderr)
         return 2
@@ -82,9 +82,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def generate(url: str, *, loans: int, seed: int, today: date, told: Callable[[str], None]) -> Generated:
-    """Add at least so many loans, the newest of them as of `today`. psycopg.Error, and nothing added, if that fails."""
-    stamps = {name: _Stamp.of(life) for name, life in lives(today=today, seed=seed, told=told).items()}
+def generate(url: str, walked: Mapping[str, Life], *, loans: int, told: Callable[[str], None]) -> Generated:
+    """Add copies of lives until there are at least so many loans more; psycopg.Error, and no copy, if that fails."""
+    stamps = {name: _Stamp.of(life) for name, life in walked.items()}
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute("SELECT count(*) FROM users").fetchone()
         planned = list(_plan(stamps, loans=loans, first=int(row[0]) + 1 if row else 1))
@@ -103,7 +103,7 @@ def generate(url: str, *, loans: int, seed: int, today: date, told: Callable[[st
 
 
 def _add(url: str, stamps: "dict[str, _Stamp]", planned: list[tuple[str, int]], told: Callable[[str], None]) -> None:
-    """Write all copies, each writer its part on a connection of its own; none commits before all have written theirs."""
+    """Write all copies, each writer its part on a connection of its own; none commits before all have written."""
     parts = [planned[start : start + BATCH] for start in range(0, len(planned), BATCH)]
     began, done = time.monotonic(), 0
     with ExitStack() as held:

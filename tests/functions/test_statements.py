@@ -21,17 +21,23 @@ class Spent:
 
     transactions: list[list[str]] = field(default_factory=list)
     round_trips: int = 0
+    begun: bool = False
 
     @property
     def sizes(self) -> list[int]:
-        """How many statements each transaction has between its beginning and its commit."""
+        """How many statements each transaction has between its beginning and its commit; one by itself is one."""
         return [len(one) for one in self.transactions]
 
     def took(self, text: str) -> None:
         if text.startswith("BEGIN"):
             self.transactions.append([])
-        elif text != "COMMIT":
+            self.begun = True
+        elif text == "COMMIT":
+            self.begun = False
+        elif self.begun:
             self.transactions[-1].append(text)
+        else:
+            self.transactions.append([text])
 
 
 @pytest.fixture
@@ -89,7 +95,7 @@ def test_a_dashboard_is_one_query(
     with spending(monkeypatch) as spent:
         answer = functions.call("loans", "GET", "/api/loans", user=borrower)
     assert (answer.status_code, len(answer.json["loans"])) == (200, loans)
-    assert (spent.sizes, spent.round_trips) == ([1], 2)
+    assert (spent.sizes, spent.round_trips) == ([1], 1)
 
 
 @pytest.mark.parametrize(
@@ -157,4 +163,4 @@ def test_money_that_arrives_is_posted_in_one_transaction(
         answer = functions.call("pay", "POST", "/api/payments/webhook/midtrans", body)
     assert (answer.status_code, world.payment(payment_id).status) == (200, "settled")
     # The payment is looked up, posted, and its event marked as published.
-    assert (spent.sizes, spent.round_trips) == ([1, 7, 1], 6)
+    assert (spent.sizes, spent.round_trips) == ([1, 7, 1], 5)

@@ -345,6 +345,12 @@ class Seen:
         self.counts["read"] += 1
         return self.world.store.read(lambda tx: work(SeenTransaction(tx, self.counts)))
 
+    def get(self, kind: type, id: str) -> Any:
+        return self.read(lambda tx: tx.get(kind, id))
+
+    def find(self, query: Any) -> Any:
+        return self.read(lambda tx: tx.find(query))
+
 
 class SeenTransaction:
     def __init__(self, tx: Any, counts: Counter[str]) -> None:

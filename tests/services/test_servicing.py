@@ -204,7 +204,8 @@ class Busy:
     """A store in which other transactions keep winning while something is written of one loan."""
 
     def __init__(self, world: World, loan_id: str) -> None:
-        self.read, self._store, self._loan_id = world.store.read, world.store, loan_id
+        self._store, self._loan_id = world.store, loan_id
+        self.read, self.get, self.find = world.store.read, world.store.get, world.store.find
 
     def transact(self, work: Callable[[Transaction], A]) -> A:
         def looked_at(tx: Transaction) -> A:

@@ -105,6 +105,14 @@ class FirestoreStore:
             except Aborted as aborted:
                 raise CutOff(str(aborted), perhaps_done=False).unavailable() from aborted
 
+    def get(self, kind: type[R], id: str) -> R | None:
+        """One record as it is now."""
+        return self.read(lambda tx: tx.get(kind, id))
+
+    def find(self, query: Find[R]) -> Page[R]:
+        """One page as it is now."""
+        return self.read(lambda tx: tx.find(query))
+
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         self._wire.close()

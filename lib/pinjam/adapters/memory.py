@@ -39,6 +39,14 @@ class MemoryStore:
         with self._lock:
             return work(_MemoryReader(self._rows))
 
+    def get(self, kind: type[R], id: str) -> R | None:
+        """One record as it is now."""
+        return self.read(lambda tx: tx.get(kind, id))
+
+    def find(self, query: Find[R]) -> Page[R]:
+        """One page as it is now."""
+        return self.read(lambda tx: tx.find(query))
+
     def _apply(self, writes: list[_Write]) -> None:
         """Write into copies, and keep those once all went well."""
         rows = {kind: dict(self._rows[kind]) for kind in {write.kind for write in writes}}

@@ -114,13 +114,15 @@ class PostgresStore:
 
     def read(self, work: Callable[[Reader], A]) -> A:
         """Run `work` on one consistent view; tried once more if the connection broke or a replica moved on."""
-        try:
-            return self._read(work)
-        except (_CutOff, psycopg.errors.SerializationFailure):
-            try:
-                return self._read(work)
-            except (_CutOff, psycopg.errors.SerializationFailure) as fault:
-                raise StoreUnavailable(str(fault)) from fault
+        return self._twice(work, _READ)
+
+    def get(self, kind: type[R], id: str) -> R | None:
+        """One record as it is now: a statement is a consistent view by itself, and takes one round trip."""
+        return self._twice(lambda tx: tx.get(kind, id), None)
+
+    def find(self, query: Find[R]) -> Page[R]:
+        """One page as it is now, as `get`."""
+        return self._twice(lambda tx: tx.find(query), None)
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""
@@ -141,11 +143,20 @@ class PostgresStore:
                 raise conflict from violation
             return result
 
-    def _read(self, work: Callable[[Reader], A]) -> A:
+    def _twice(self, work: Callable[[Reader], A], beginning: rows.Statement | None) -> A:
+        try:
+            return self._read(work, beginning)
+        except (_CutOff, psycopg.errors.SerializationFailure):
+            try:
+                return self._read(work, beginning)
+            except (_CutOff, psycopg.errors.SerializationFailure) as fault:
+                raise StoreUnavailable(str(fault)) from fault
+
+    def _read(self, work: Callable[[Reader], A], beginning: rows.Statement | None) -> A:
         with self._connection() as connection, _before_commit(connection):
-            reader = _PostgresReader(connection, _READ)
+            reader = _PostgresReader(connection, beginning)
             result = work(reader)
-            if reader.has_read:
+            if reader.has_read and beginning is not None:
                 _send(connection, _COMMIT)
             return result
 
@@ -186,9 +197,9 @@ class _CutOff(Exception):
 
 
 class _PostgresReader:
-    """Reads on one connection. The transaction begins with the first read, in the same round trip."""
+    """Reads on one connection. The transaction begins with the first read, in the same round trip; None for none."""
 
-    def __init__(self, connection: Connection, beginning: rows.Statement) -> None:
+    def __init__(self, connection: Connection, beginning: rows.Statement | None) -> None:
         self._connection = connection
         self._beginning = beginning
         self._ahead: dict[rows.Statement, list[tuple[Any, ...]]] = {}
@@ -223,7 +234,7 @@ class _PostgresReader:
         return self._ask(statement)[0] if known is None else known
 
     def _ask(self, *statements: rows.Statement) -> list[list[tuple[Any, ...]]]:
-        begin = () if self.has_read else (self._beginning,)
+        begin = () if self.has_read or self._beginning is None else (self._beginning,)
         self.has_read = True
         return [cursor.fetchall() for cursor in _send(self._connection, *begin, *statements)[len(begin) :]]
 
@@ -273,7 +284,7 @@ class _PostgresTransaction(_PostgresReader):
         That is the beginning if nothing was read, as it shows a dead connection; and updates of what was not read
         here, which must first show that they met something.
         """
-        begin = () if self.has_read or not self._writes else (self._beginning,)
+        begin = () if self.has_read or not self._writes else (_WRITE,)
         if self._blind:
             done = _send(self._connection, *begin, *self._statements())[len(begin) :]
             for index, record in self._blind:

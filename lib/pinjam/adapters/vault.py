@@ -77,7 +77,7 @@ class EnvelopeVault:
             until, kept = self._kept.get(owner, (0.0, None))
             if kept is not None and self._clock() < until:
                 return kept
-        record = self._store.read(lambda tx: tx.get(UserKey, owner))
+        record = self._store.get(UserKey, owner)
         if record is None:
             raise LookupError(owner)
         if record.wrapped is None:

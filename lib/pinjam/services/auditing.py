@@ -76,7 +76,7 @@ def _all(store: Store) -> Iterator[AuditRecord]:
     cursor: str | None = None
     while True:
         query = Find(kind=AuditRecord, order="subject", limit=BATCH, after=cursor)
-        page = store.read(lambda tx, query=query: tx.find(query))  # type: ignore[misc]  # bound per turn
+        page = store.find(query)
         yield from page.items
         cursor = page.next_cursor
         if cursor is None:

@@ -76,7 +76,7 @@ class Collecting:
         payment had before the gateway was asked; if somebody else knew more meanwhile, it is asked again.
         """
         for _ in PaymentStatus:  # A payment never returns to a status, so that it cannot change more often.
-            seen = self.store.read(lambda tx: _found(tx.get(Payment, payment_id)))
+            seen = _found(self.store.get(Payment, payment_id))
             try:
                 return self._take_in(seen, self._order(seen), actor)
             except _Overtaken:

@@ -246,7 +246,7 @@ class _Writing:
             self._counts["inserted" if new else "updated"] += 1
 
     def _of(self, store: Store, id: str) -> Any:
-        return store.read(lambda tx: tx.get(self._kind, id))
+        return store.get(self._kind, id)
 
 
 def _in_order(store: Store, kind: type, page: int) -> Iterator[Record]:

@@ -80,11 +80,11 @@ class Documents:
     def list(self, user_id: str, *, limit: int, after: str | None) -> Page[Document]:
         """The borrower's papers, newest first."""
         query = Find(kind=Document, where={"user_id": user_id}, descending=True, limit=limit, after=after)
-        return self.store.read(lambda tx: tx.find(query))
+        return self.store.find(query)
 
     def show(self, user_id: str, document_id: str) -> tuple[Document, str]:
         """One paper, and an address that gives its bytes for five minutes. NotFound if it is not the borrower's."""
-        document = self.store.read(lambda tx: tx.get(Document, document_id))
+        document = self.store.get(Document, document_id)
         if document is None or document.user_id != user_id:
             raise NotFound("document-not-found")
         return document, self.links.to(document.id)
@@ -92,7 +92,7 @@ class Documents:
     def content(self, document_id: str, *, expires: int, signature: str) -> Attachment:
         """The bytes behind such an address. Forbidden if it is not, or no longer, good; NotFound if they are gone."""
         self.links.check(document_id, expires=expires, signature=signature)
-        document = self.store.read(lambda tx: tx.get(Document, document_id))
+        document = self.store.get(Document, document_id)
         if document is None:
             raise NotFound("document-not-found")
         try:

@@ -78,7 +78,7 @@ class Exporting:
         return Held(
             user=user,
             private=reveal(user, safe),
-            preferences=self.store.read(lambda tx: tx.get(Preferences, user_id)),
+            preferences=self.store.get(Preferences, user_id),
             documents=tuple(self._each(Document, user_id)),
             loans=loans,
             payments=payments,

@@ -126,15 +126,11 @@ class Lending:
         """
         query = Find(kind=Loan, where={"user_id": user_id}, descending=True, limit=limit, after=after)
 
-        def work(tx: Reader) -> Dashboard:
-            page = tx.find(query)
-            # The first page holds every loan of nearly everybody: then it is the one read of loans.
-            whole = after is None and page.next_cursor is None
-            loans = page.items if whole else loans_of(tx, user_id)
-            live = next((loan for loan in loans if loan.status is LoanStatus.ACTIVE), None)
-            return Dashboard(page=page, live=live, loans=loans)
-
-        return self.store.read(work)
+        page = self.store.find(query)
+        if after is None and page.next_cursor is None:
+            # The first page holds every loan of nearly everybody: then it is the one read of all.
+            return _dashboard(page, page.items)
+        return self.store.read(lambda tx: _dashboard(tx.find(query), loans_of(tx, user_id)))
 
     def show(self, user_id: str, loan_id: str) -> tuple[Loan, tuple[Payment, ...]]:
         """One loan with its payments, newest first. NotFound if it is not the borrower's."""
@@ -148,7 +144,7 @@ class Lending:
 
     def summary(self, user_id: str, loan_id: str, *, locale: Locale) -> Offer:
         """The offer in full, or what was accepted. StateForbids while there is no offer."""
-        loan = self.store.read(lambda tx: _own(tx, user_id, loan_id))
+        loan = _own(self.store, user_id, loan_id)
         price = loan.contract.quote if loan.contract else loan.offer
         if price is None:
             raise StateForbids("no-offer", {"status": loan.status.value})
@@ -254,7 +250,12 @@ class Lending:
             tx.update(replace(user, monthly_income=income, other_instalments=others, updated_at=now))
 
 
-def _own(tx: Reader, user_id: str, loan_id: str) -> Loan:
+def _dashboard(page: Page[Loan], loans: tuple[Loan, ...]) -> Dashboard:
+    live = next((loan for loan in loans if loan.status is LoanStatus.ACTIVE), None)
+    return Dashboard(page=page, live=live, loans=loans)
+
+
+def _own(tx: Reader | Store, user_id: str, loan_id: str) -> Loan:
     loan = tx.get(Loan, loan_id)
     if loan is None or loan.user_id != user_id:
         raise NotFound("loan-not-found")

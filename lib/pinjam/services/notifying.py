@@ -82,7 +82,7 @@ class Notifying:
         try:
             self.store.transact(work)
         except Conflict:
-            standing = self.store.read(lambda tx: tx.get(Notification, notification_id))
+            standing = self.store.get(Notification, notification_id)
             if standing is None and event.topic != "loan-invitation":
                 raise
             return standing

@@ -164,7 +164,7 @@ class PayingOut:
 
     def check(self, payout_id: str, *, actor: Actor) -> None:
         """Ask about a payout if it is on its way. NotFound, or Unavailable as for `ask`."""
-        payout = self.store.read(lambda tx: tx.get(Payout, payout_id))
+        payout = self.store.get(Payout, payout_id)
         if payout is None:
             raise NotFound("payout-not-found")
         if payout.status is PayoutStatus.SENDING:

@@ -78,7 +78,7 @@ class PayoutDesk:
                 self.paying_out.check(event.subject, actor=actor)
             case "payment-settled":
                 query = Find(kind=Refund, where={"payment_id": event.subject}, limit=BATCH)
-                for refund in self.paying_out.store.read(lambda tx: tx.find(query)).items:
+                for refund in self.paying_out.store.find(query).items:
                     self.paying_out.pay("refund", refund.id, actor=actor)
             case "bank-account-changed":
                 for purpose, subject_id in self.paying_out.store.read(lambda tx: waiting(tx, event.subject)):
@@ -100,7 +100,7 @@ class PayoutDesk:
         except ValueError as wrong:
             raise Invalid(FieldProblem(field=str(wrong), code="required", params={})) from None
         query = Find(kind=Payout, where={"reference": reference}, limit=1)
-        found = paying_out.store.read(lambda tx: tx.find(query)).items
+        found = paying_out.store.find(query).items
         if not found:
             raise NotFound("payout-not-found")
         paying_out.ask(found[0], actor=Actor(id=GATEWAY, request_id=request_id))
@@ -108,7 +108,7 @@ class PayoutDesk:
     def held(self, limit: int = 20, after: str | None = None) -> Page[Payout]:
         """Payouts that wait for a person, oldest first."""
         query = Find(kind=Payout, where={"status": PayoutStatus.HELD}, limit=limit, after=after)
-        return self.paying_out.store.read(lambda tx: tx.find(query))
+        return self.paying_out.store.find(query)
 
     def holder_of(self, payout: Payout) -> str | None:
         """Whom the bank names as the holder of a payout's account now, None if it knows none. Unavailable."""

@@ -63,13 +63,13 @@ class Queueing:
         instead = FALL_BACK.get(channel)
         if instead is None:
             return False
-        preferences = self.store.read(lambda tx: tx.get(Preferences, user_id))
+        preferences = self.store.get(Preferences, user_id)
         return preferences is None or preferences.wants(instead)
 
     def undelivered(self, *, after: str | None) -> Page[Notification]:
         """The messages that were given up on some channel, the oldest first, a batch at a time."""
         query = Find(kind=Notification, order="undelivered_at", at_least=BEGINNING, limit=BATCH, after=after)
-        return self.store.read(lambda tx: tx.find(query))
+        return self.store.find(query)
 
     def again(self, notification_id: str, *, actor: Actor) -> tuple[Channel, ...]:
         """Have a given up message tried anew on the channels that failed, which are answered.

@@ -191,7 +191,7 @@ class Outbox:
         published, cursor, missing = 0, None, None
         while True:
             query = Find(kind=Event, where={"published_at": None}, limit=batch, after=cursor)
-            page = self.store.read(lambda tx, query=query: tx.find(query))  # type: ignore[misc]  # bound per turn
+            page = self.store.find(query)
             events = [event for event in page.items if event.occurred_at < older_than]
             if events:
                 handed_over, fault = self._hand_over(events)

@@ -87,7 +87,7 @@ class Repaying:
         NotFound; StateForbids unless the loan is active; Invalid for a day before the disbursement, or
         more than a year after the last instalment, unless that has come.
         """
-        loan = self.store.read(lambda tx: _own_active(tx, user_id, loan_id))
+        loan = _own_active(self.store, user_id, loan_id)
         today = self.clock.today()
         day = as_of or today
         first = loan.disbursed_on or day
@@ -140,11 +140,11 @@ class Repaying:
         """The borrower's payments, newest first, perhaps of one loan only."""
         where = {"user_id": user_id} if loan_id is None else {"user_id": user_id, "loan_id": loan_id}
         query = Find(kind=Payment, where=where, descending=True, limit=limit, after=after)
-        return self.store.read(lambda tx: tx.find(query))
+        return self.store.find(query)
 
     def show(self, user_id: str, payment_id: str) -> Payment:
         """One payment. NotFound if it is not the borrower's."""
-        payment = self.store.read(lambda tx: tx.get(Payment, payment_id))
+        payment = self.store.get(Payment, payment_id)
         if payment is None or payment.user_id != user_id:
             raise NotFound("payment-not-found")
         return payment
@@ -307,7 +307,7 @@ def end_of_day(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=JAKARTA)
 
 
-def _own_active(tx: Reader, user_id: str, loan_id: str) -> Loan:
+def _own_active(tx: Reader | Store, user_id: str, loan_id: str) -> Loan:
     loan = tx.get(Loan, loan_id)
     if loan is None or loan.user_id != user_id:
         raise NotFound("loan-not-found")

@@ -76,7 +76,7 @@ class Rewrapping:
         least: str | None = None
         while True:
             query = Find(kind=UserKey, order="wrapping_key", at_least=least, limit=1)
-            found = self.store.read(lambda tx, query=query: tx.find(query)).items  # type: ignore[misc]  # bound per turn
+            found = self.store.find(query).items
             if not found or found[0].wrapping_key is None:
                 return
             yield found[0].wrapping_key

@@ -40,7 +40,7 @@ class Sessions:
             return self._log_in(field, value, password)
 
     def _log_in(self, field: str, value: str, password: str) -> tuple[Borrower, Tokens]:
-        user = self.store.read(lambda tx: find_user(tx, field, value))
+        user = find_user(self.store, field, value)
         try:
             tokens = self.accounts.sign_in(email=user.email if user else _stand_in(value), password=password)
         except WrongCredentials:
@@ -52,7 +52,7 @@ class Sessions:
         return self.store.read(lambda tx: gather(tx, user.id)), self.refreshing.open(user.id, tokens)
 
 
-def find_user(tx: Reader, field: str, value: str) -> User | None:
+def find_user(tx: Reader | Store, field: str, value: str) -> User | None:
     """Whose this e-mail address or phone number is, in its one spelling; None if nobody's."""
     if "\0" in value:
         return None  # No store keeps one, nor takes it in a question.

@@ -237,13 +237,21 @@ class Store(Protocol):
         """Run `work` on one consistent view, without being able to write."""
         ...
 
+    def get(self, kind: type[R], id: str) -> R | None:
+        """One record as it is now, None if there is none: for who needs to know nothing else of the same moment."""
+        ...
+
+    def find(self, query: Find[R]) -> Page[R]:
+        """One page as it is now, as `get`. BadCursor if `after` is not this query's."""
+        ...
+
 
 def each(store: Store, query: Find[R]) -> Iterator[R]:
     """Every record of a query, a page at a time; the cursor goes on even where records change meanwhile."""
     after: str | None = query.after
     while True:
         turn = replace(query, after=after)
-        page = store.read(lambda tx, turn=turn: tx.find(turn))  # type: ignore[misc]  # bound per turn
+        page = store.find(turn)
         yield from page.items
         after = page.next_cursor
         if after is None:

@@ -57,7 +57,7 @@ class Tracking:
     def _take_in(self, status: MessageStatus, request_id: str) -> None:
         notification_id, _, name = (status.message_id or "").rpartition("-")
         channel = next((one for one in get_args(Channel) if one == name), None)
-        there = self.store.read(lambda tx: tx.get(Notification, notification_id))
+        there = self.store.get(Notification, notification_id)
         if channel is None or there is None:
             log.warning("status-of-no-message", extra={"provider_id": status.provider_id, "status": status.status})
             return
