@@ -6,7 +6,7 @@ its values; nested fields travel as JSON text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -28,7 +28,7 @@ Statement = tuple[bytes, tuple[str | None, ...]]
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Parts of the statements on one record type that never change."""
+    """Parts of the statements on one record type, and of the reading of its rows, that never change."""
 
     table: sql.Identifier
     select: sql.Composed
@@ -36,6 +36,8 @@ class _Texts:
     insert: bytes
     update: bytes
     delete: bytes
+    readings: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+    """What makes each field's value of its column's; None where the driver already answers with it."""
 
 
 _texts: dict[type, _Texts] = {}
@@ -64,6 +66,7 @@ def _texts_of(kind: type) -> _Texts:
             .format(table, sql.SQL(", ").join(sql.SQL("{} = %s").format(name) for name in names))
             .as_bytes(None),
             delete=sql.SQL("DELETE FROM {} WHERE id = %s").format(table).as_bytes(None),
+            readings=tuple((one.name, None if _is_native(one.scalar) else one.value) for one in fields),
         )
     return _texts[kind]
 
@@ -148,11 +151,10 @@ def _keys(query: Find[Any]) -> list[sql.Identifier]:
 
 def record(kind: type[R], row: tuple[Any, ...]) -> R:
     """The record that a row of `get` or `find` holds. ValueError for a row that no record could have made."""
-    fields = fields_of(kind)
     return kind(
         **{
-            name: value if value is None or _is_native(field.scalar) else field.value(value)
-            for (name, field), value in zip(fields.items(), row, strict=True)
+            name: value if read is None or value is None else read(value)
+            for (name, read), value in zip(_texts_of(kind).readings, row, strict=True)
         }
     )
 
