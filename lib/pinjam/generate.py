@@ -71,6 +71,8 @@ def main(arguments: Sequence[str]) -> int:
         settings = Settings.read(os.environ)
         if settings.profile == "gcp":
             raise SettingsError("PINJAM_PROFILE is 'gcp'; made-up loans are for the profiles of one machine")  # noqa: TRY301 - told like the others
+        if settings.store != "postgres" and not asked.to:
+            raise SettingsError(f"PINJAM_STORE is {settings.store!r}; loans are generated in postgres only")  # noqa: TRY301 - as above
         today = local_date(App(settings).clock.now())
         url = asked.to or settings.database_url
         told = _Teller().tell

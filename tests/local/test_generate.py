@@ -101,6 +101,15 @@ def test_a_number_of_loans_that_cannot_be_is_refused(loans: str, capsys: pytest.
     assert "--loans" in capsys.readouterr().err
 
 
+def test_a_store_that_it_does_not_fill_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PINJAM_PROFILE", "emulators")
+    monkeypatch.setenv("PINJAM_STATE", "/nonexistent/pinjam-tests")
+    assert main(["--loans", "10"]) == 2
+    assert "PINJAM_STORE is 'firestore'" in capsys.readouterr().err
+
+
 def test_a_deployment_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PINJAM_PROFILE", "gcp")
     assert main(["--loans", "10"]) == 2
