@@ -5,6 +5,7 @@ from pinjam.local.system import REPOSITORY
 
 NOT_FOR_STAFF = {
     "copy": "moves a store while everything stands still, which whoever deploys does",
+    "generate": "makes loans up, with the local system's help; it is in no package",
 }
 
 

@@ -33,7 +33,9 @@ ALWAYS = ("functions-framework",)
 _IMPLIED = {"zoneinfo": "tzdata"}
 """What a module of the standard library reads from a distribution."""
 COMMANDS = "commands"
-_LOCAL, _MIGRATIONS = "local", "migrations"
+_ONLY_HERE = ("local", "generate.py")
+"""What works on this machine alone."""
+_MIGRATIONS = "migrations"
 _TARGET = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
 _UNCHECKED = (1).to_bytes(4, "little")
 _WITHOUT_SHARING = 2
@@ -49,7 +51,7 @@ def pack(function: str, *, repository: Path = REPOSITORY) -> Mapping[str, bytes]
     files = {
         "main.py": main.read_bytes(),
         "requirements.txt": requirements(libraries, repository=repository).encode(),
-        **_library(repository / "lib" / "pinjam", without=(_LOCAL, _MIGRATIONS)),
+        **_library(repository / "lib" / "pinjam", without=(*_ONLY_HERE, _MIGRATIONS)),
     }
     return dict(sorted(files.items()))
 
@@ -62,7 +64,7 @@ def pack_commands(*, repository: Path = REPOSITORY) -> Mapping[str, bytes]:
         ".python-version": f"{sys.version_info[0]}.{sys.version_info[1]}\n".encode(),
         "Procfile": b"web: python -m pinjam.migrations\n",
         "requirements.txt": _locked_with_needs(asked, repository).encode(),
-        **_library(repository / "lib" / "pinjam", without=(_LOCAL,)),
+        **_library(repository / "lib" / "pinjam", without=_ONLY_HERE),
     }
     return dict(sorted(files.items()))
 
