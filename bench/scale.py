@@ -1,34 +1,31 @@
 """Whether calls take longer the more loans there are: with 10, 10,000 and 1,000,000 of them in PostgreSQL."""
 
 import base64
-import hashlib
 import itertools
 import json
 import random
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 from bench.deployed import Call
 from bench.figures import Found, Progress, Row, percentile, ratio, times
 from bench.latency import timed
-from bench.stage import DAY
+from bench.stage import DAY, PART
 from bench.ways import Send, in_process
 
-from pinjam.domain.payment import Payment
 from pinjam.generate import Generated, generate
 from pinjam.local.lives import lives
 from pinjam.local.sandbox.midtrans import notification
-from pinjam.local.sandbox.orders import SandboxOrder
 from pinjam.local.system import LocalSystem
 from pinjam.runtime.composition import install
 
 SIZES = (10, 10_000, 1_000_000)
 EACH = 300
 WEBHOOKS = 60
+WARM = 10
 LISTS = {
     "dashboard": ("loans", "/api/loans"),
     "payments": ("pay", "/api/payments"),
@@ -69,19 +66,33 @@ def _asked(system: LocalSystem, send: Send, made: Generated) -> dict[str, list[f
     us: dict[str, list[float]] = {}
     for name, (function, path) in LISTS.items():
         calls = [Call(method="GET", path=path, headers=_headers(pick.choice(made.debtors))) for _ in range(EACH)]
-        for call in calls[:20]:
+        for call in calls[:WARM]:
             send(function, call)
         us[name] = [timed(send, function, call) for call in calls]
-    unknown = {"order_id": "pay_none", "status_code": "200", "gross_amount": "1.00"}
-    send("pay", _notified(unknown | {"signature_key": _signature(system, unknown)}, status=404))  # Warms up.
-    paid = pick.sample(made.pending, min(WEBHOOKS, len(made.pending)))
-    us["webhook"] = []
-    for payment_id in paid:
-        us["webhook"].append(timed(send, "pay", _settled(system, payment_id)))
+    us["pay"], us["webhook"] = [], []
+    for turn in range(-WARM, WEBHOOKS):
+        pay, webhook = _paid(system, send, pick.choice(made.debtors), key=f"{made.loans}-{turn}")
+        if turn >= 0:
+            us["pay"].append(pay)
+            us["webhook"].append(webhook)
         # What follows from it is not what is measured.
         if not system.wait_until_quiet(PATIENCE_S):
             raise TimeoutError("the system did not come to rest")
     return us
+
+
+def _paid(system: LocalSystem, send: Send, user_id: str, *, key: str) -> tuple[float, float]:
+    """A small payment: how long its order takes, and the notification that it was paid at the bank."""
+    loans = json.loads(send("loans", Call(method="GET", path="/api/loans", headers=_headers(user_id))))["loans"]
+    loan_id = next(one["id"] for one in loans if one["status"] == "active")
+    method = {"type": "bank_transfer", "bank": "bca"}
+    body = {"loan_id": loan_id, "kind": "partial", "amount": PART, "method": method}
+    order = _posted("/api/payments", body, headers={**_headers(user_id), "Idempotency-Key": key}, status=201)
+    answers: list[bytes] = []
+    pay = timed(lambda: answers.append(send("pay", order)))
+    moved = system.sandbox.sandbox.orders.move(json.loads(answers[0])["id"], "settlement")
+    told = notification(moved, system.environment["PINJAM_MIDTRANS_SERVER_KEY"])
+    return pay, timed(send, "pay", _posted("/api/payments/webhook/midtrans", told))
 
 
 def _headers(user_id: str) -> dict[str, str]:
@@ -89,43 +100,11 @@ def _headers(user_id: str) -> dict[str, str]:
     return {"X-Apigateway-Api-Userinfo": base64.urlsafe_b64encode(claims).decode().rstrip("=")}
 
 
-def _settled(system: LocalSystem, payment_id: str) -> Call:
-    """The signed notification of a generated order, which the gateway is told of first, as paid."""
-    payment = system.app.store.read(lambda tx: tx.get(Payment, payment_id))
-    if payment is None or payment.instructions is None:
-        raise LookupError(payment_id)
-    orders, now = system.sandbox.sandbox.orders, system.app.clock.now()
-    orders.add(
-        SandboxOrder(
-            order_id=payment.id,
-            transaction_id=f"generated-{payment.id}",
-            payment_type="bank_transfer",
-            bank=payment.method.bank,
-            amount=payment.amount,
-            means={"va_numbers": [{"bank": payment.method.bank, "va_number": payment.instructions.va_number}]},
-            created_at=now,
-            expires_at=payment.expires_at + timedelta(days=1000),
-        )
-    )
-    body = notification(orders.move(payment.id, "settlement"), system.environment["PINJAM_MIDTRANS_SERVER_KEY"])
-    return _notified(body)
-
-
-def _signature(system: LocalSystem, body: Mapping[str, str]) -> str:
-    """Midtrans's, over what it covers."""
-    key = system.environment["PINJAM_MIDTRANS_SERVER_KEY"]
-    covered = f"{body['order_id']}{body['status_code']}{body['gross_amount']}{key}"
-    return hashlib.sha512(covered.encode()).hexdigest()
-
-
-def _notified(body: Mapping[str, object], *, status: int = 200) -> Call:
-    return Call(
-        method="POST",
-        path="/api/payments/webhook/midtrans",
-        headers={"Content-Type": "application/json"},
-        body=json.dumps(body).encode(),
-        status=status,
-    )
+def _posted(
+    path: str, body: Mapping[str, object], *, headers: Mapping[str, str] | None = None, status: int = 200
+) -> Call:
+    sent = {"Content-Type": "application/json", **(headers or {})}
+    return Call(method="POST", path=path, headers=sent, body=json.dumps(body).encode(), status=status)
 
 
 def _seldom(progress: Progress) -> Progress:
