@@ -1,6 +1,7 @@
 """Functions started as a deployment starts them: from their packages, compiled, under gunicorn."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,10 +28,9 @@ EMPTY_SOURCE = b"""import functions_framework
 def empty(request):
     return "ok"
 """
-THREADS = 8
-"""As terraform/system.tf has it for nearly all functions."""
+SIZES = REPOSITORY / "terraform" / "system.tf"
 PATIENCE_S = 30
-PLAIN = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": "", "PYTHONPYCACHEPREFIX": "", "THREADS": str(THREADS)}
+PLAIN = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": "", "PYTHONPYCACHEPREFIX": ""}
 """Compiled code counts, and not what this run's own environment says of any."""
 _UV = str(Path(sys.executable).with_name("uv"))
 
@@ -79,8 +79,10 @@ class Deployed:
         ]
 
     @contextmanager
-    def running(self, name: str, state: Path, *, cores: frozenset[int] | None = None) -> Iterator[int]:
-        """The port of a function that runs and answers, beside the local system of `state`."""
+    def running(
+        self, name: str, state: Path, *, cores: frozenset[int] | None = None, like: str | None = None
+    ) -> Iterator[int]:
+        """The port of a function that runs and answers, beside the local system of `state`, sized `like` another."""
         port = free_port()
         pinned = ["taskset", "-c", ",".join(map(str, sorted(cores)))] if cores and shutil.which("taskset") else []
         program = ServerProcess(
@@ -88,7 +90,7 @@ class Deployed:
             [*pinned, *self.command(name, port)],
             log=self._folder / f"{name}.log",
             ready=lambda: answers(port),
-            environment={"PINJAM_STATE": str(state), **PLAIN},
+            environment={"PINJAM_STATE": str(state), "THREADS": str(threads(like or name)), **PLAIN},
         )
         with program:
             yield port
@@ -97,7 +99,7 @@ class Deployed:
     def starting(self, name: str, state: Path) -> Iterator[tuple["Starting", int]]:
         """A function that was started this moment, and its port."""
         port = free_port()
-        environment = {**os.environ, **PLAIN, "PINJAM_STATE": str(state)}
+        environment = {**os.environ, **PLAIN, "THREADS": str(threads(name)), "PINJAM_STATE": str(state)}
         log = (self._folder / f"{name}.log").open("wb")
         started = time.perf_counter()
         process = subprocess.Popen(self.command(name, port), env=environment, stdout=log, stderr=log)  # noqa: S603 - as above
@@ -135,6 +137,12 @@ class Starting:
             pids += map(int, children)
         lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
         return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+
+
+def threads(name: str) -> int:
+    """How many requests at a time an instance of a function takes, as its deployment has it."""
+    named: dict[str, str] = dict(re.findall(r"^ *(\w+) += \{.*\bconcurrency = (\d+)", SIZES.read_text(), re.MULTILINE))
+    return int(named.get(name) or named["usual"])
 
 
 def answers(port: int) -> bool:

@@ -49,22 +49,25 @@ def measure(on: Stage, progress: Progress) -> Found:
     """Good answers a second by function, medians of rounds, each beside its own round of an empty function."""
     server, client = _cores()
     found: Found = {}
-    with on.deployed.running(EMPTY, on.state, cores=server) as empty_port:
-        for label, (name, again) in AGAIN.items():
-            progress(label)
-            call = again(on)
-            seen, base = [], []
-            with on.deployed.running(name, on.state, cores=server) as port:
-                _asked(port, call, client, seconds=0.3)
-                for _ in range(ROUNDS):
-                    base.append(_asked(empty_port, EMPTY_CALL, client))
-                    seen.append(_asked(port, call, client))
-            on.quiet()
-            found[label] = {
-                "a_second": round(median(seen)),
-                "empty_a_second": round(median(base)),
-                "empty_over_it": ratio(median(base), median(seen)),
-            }
+    for label, (name, again) in AGAIN.items():
+        progress(label)
+        call = again(on)
+        seen, base = [], []
+        with (
+            on.deployed.running(EMPTY, on.state, cores=server, like=name) as empty_port,
+            on.deployed.running(name, on.state, cores=server) as port,
+        ):
+            _asked(empty_port, EMPTY_CALL, client, seconds=0.3)
+            _asked(port, call, client, seconds=0.3)
+            for _ in range(ROUNDS):
+                base.append(_asked(empty_port, EMPTY_CALL, client))
+                seen.append(_asked(port, call, client))
+        on.quiet()
+        found[label] = {
+            "a_second": round(median(seen)),
+            "empty_a_second": round(median(base)),
+            "empty_over_it": ratio(median(base), median(seen)),
+        }
     progress(f"{ROADS} roads by {WALKERS} walkers at once")
     return {"functions": found, "roads": _roads(on)}
 
@@ -139,7 +142,7 @@ def _walk(on: Stage, people: People, faults: list[BaseException]) -> None:
 
 
 def _seconds(on: Stage) -> dict[str, float]:
-    """The processor time that this process and its PostgreSQL have taken so far, the latter of its live processes."""
+    """The processor time that this process, with its walkers, and its PostgreSQL have taken so far."""
     tick = os.sysconf("SC_CLK_TCK")
     server = [
         int(path.parent.name)
@@ -166,7 +169,7 @@ def _parents_line(process: Path) -> bytes:
 def _ticks(pid: int) -> int:
     """What a process and its children that have ended took."""
     fields = _read(Path("/proc") / str(pid) / "stat").rpartition(b") ")[2].split()
-    return sum(map(int, fields[11:13])) if fields else 0
+    return sum(map(int, fields[11:15])) if fields else 0
 
 
 def rows(found: Found) -> list[Row]:

@@ -5,7 +5,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import httpx
 import psycopg
-from bench.replaying import again, ask_again, taking_down
+import pytest
+from bench.replaying import again, ask_again, hold, taking_down
 from tests.contracts.conftest import Samples
 
 from pinjam.adapters.postgres import PostgresStore
@@ -25,8 +26,22 @@ def test_statements_are_taken_down_in_their_groups_and_do_the_same_again(store_u
         assert texts == [["BEGIN"], ["INSERT", "COMMIT"], ["BEGIN", "SELECT"], ["SELECT"], ["COMMIT"]]
         with psycopg.connect(store_url, autocommit=True) as connection:
             connection.execute("TRUNCATE outbox")
-            assert again(connection, sent.groups) == 2
+            hold(sent, again(connection, sent.groups), [])
         assert store.read(lambda tx: tx.get(Event, event.id)) == event
+    finally:
+        store.close()
+
+
+def test_statements_that_meet_other_rows_when_sent_again_are_no_baseline(store_url: str) -> None:
+    store, event = PostgresStore(store_url), Samples().event()
+    try:
+        store.transact(lambda tx: tx.insert(event))
+        with taking_down() as sent:
+            store.read(lambda tx: tx.find(Find(kind=Event)))
+        with psycopg.connect(store_url, autocommit=True) as connection:
+            connection.execute("TRUNCATE outbox")
+            with pytest.raises(ValueError, match="rows became"):
+                hold(sent, again(connection, sent.groups), [])
     finally:
         store.close()
 
@@ -55,6 +70,9 @@ def test_requests_are_taken_down_and_sent_again() -> None:
     with WsgiServer(server) as served, httpx.Client(trust_env=False) as client:
         with taking_down() as sent:
             client.post(f"{served.url}/charge", json={"amount": 1})
-        ask_again(client, sent.requests)
-    assert len(heard) == 2
-    assert heard[0] == heard[1] == ("POST", "/charge", b'{"amount":1}')
+        statuses = ask_again(client, sent.requests)
+        ask_again(client, sent.requests, lambda one: one.content.replace(b"1", b"2"))
+    assert heard == [("POST", "/charge", b'{"amount":%d}' % amount) for amount in (1, 1, 2)]
+    hold(sent, [], statuses)
+    with pytest.raises(ValueError, match="answers"):
+        hold(sent, [], [406])
