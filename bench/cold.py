@@ -6,7 +6,7 @@ from bench.deployed import EMPTY, FUNCTIONS, Call
 from bench.figures import Found, Progress, Row, median, ratio, times
 from bench.stage import Stage
 
-ROUNDS = 4
+ROUNDS = 3
 READY = Call(method="GET", path="/nothing", headers={}, status=404)
 """What each function refuses by itself, once it is there."""
 EVENT_READY = Call(method="GET", path="/", headers={}, status=405)
