@@ -38,7 +38,7 @@ soak: $(INSTALLED) ## Send 1,000 notifications while 30 % of all calls to provid
 FUZZ ?= 200
 SEED ?= $(shell date +%s)
 
-bench: $(INSTALLED) ## Measure cold starts, latency, throughput, scale (ARGS="cold pure"; all takes 9 minutes)
+bench: $(INSTALLED) ## Measure cold starts, latency, throughput, scale (ARGS="cold pure"; all takes 9 to 10 minutes)
 	@$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(INSTALLED) ## Call every operation with anything in it (FUZZ=200 times, SEED=... as before, ARGS="-k pay")
