@@ -11,6 +11,7 @@ Nothing is committed before all is written, so that a run that is cut off leaves
 
 import argparse
 import hashlib
+import logging
 import os
 import sys
 import time
@@ -67,6 +68,9 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     if not 1 <= asked.loans <= MOST_LOANS:
         parser.error(f"--loans is {asked.loans}; it must be from 1 to {MOST_LOANS}")
+    errors = logging.StreamHandler()
+    errors.setLevel(logging.ERROR)  # Of what the throw-away system does.
+    logging.basicConfig(level=logging.ERROR, handlers=[errors])
     try:
         settings = Settings.read(os.environ)
         if settings.profile == "gcp":
@@ -75,9 +79,10 @@ def main(arguments: Sequence[str]) -> int:
             raise SettingsError(f"PINJAM_STORE is {settings.store!r}; loans are generated in postgres only")  # noqa: TRY301 - as above
         today = local_date(App(settings).clock.now())
         url = asked.to or settings.database_url
+        psycopg.connect(url).close()  # Before anybody walks for nothing.
         told = _Teller().tell
         made = generate(url, lives(today=today, seed=asked.seed, told=told), loans=asked.loans, told=told)
-    except (SettingsError, psycopg.Error) as fault:
+    except (SettingsError, psycopg.Error, LookupError) as fault:
         print(f"pinjam.generate: {str(fault).splitlines()[0]}; nothing was written", file=sys.stderr)
         return 2
     print(f"{made.borrowers} borrowers with {made.loans} loans and applications were added.")

@@ -101,6 +101,19 @@ def test_a_number_of_loans_that_cannot_be_is_refused(loans: str, capsys: pytest.
     assert "--loans" in capsys.readouterr().err
 
 
+def test_lives_cannot_begin_before_there_was_a_policy() -> None:
+    with pytest.raises(LookupError, match="the first one starts on 2026-01-01"):
+        lives(today=date(2026, 4, 30), seed=1, told=lambda _: None)
+
+
+def test_a_database_that_is_not_there_is_told_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PINJAM_STATE", "/nonexistent/pinjam-tests")
+    assert main(["--loans", "10", "--to", "postgresql://127.0.0.1:1/none"]) == 2
+    assert "nothing was written" in capsys.readouterr().err
+
+
 def test_a_store_that_it_does_not_fill_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,11 +18,13 @@ from pinjam.domain.trail import AuditRecord
 from pinjam.local.people import People
 from pinjam.local.road import Road, Unexpected, Walker
 from pinjam.local.system import LocalSystem
+from pinjam.policy import load_policies
 from pinjam.services.store import KINDS, Find, each
 
 PATIENCE_S = 60
-PAUSE = timedelta(days=36)
-"""From one application to the next: more than the window in which a policy counts them."""
+PAUSE = timedelta(days=12)
+"""From one application to the next: of a month's, a policy bears three."""
+LONGEST = 10 * PAUSE
 AMOUNT, TENOR = 1_000_000, 2
 POOR = 2_000_000
 """An income with which an application is declined, in rupiah a month."""
@@ -49,7 +51,11 @@ class Life:
 
 
 def lives(*, today: date, seed: int, told: Callable[[str], None]) -> Mapping[str, Life]:
-    """`debtor` owes on a live loan and has an open order, `done` has repaid all, `new` has never borrowed."""
+    """`debtor` owes on a live loan and has an open order, `done` has repaid all, `new` has never borrowed.
+
+    LookupError if no policy was in force yet when the longest of them began.
+    """
+    load_policies().on(today - LONGEST)
     scripts: Mapping[str, Callable[[Road, Walker, date], str | None]] = {
         "debtor": _debtor,
         "done": _done,
@@ -89,15 +95,15 @@ def _new(road: Road, walker: Walker, today: date) -> None:
 
 def _done(road: Road, walker: Walker, today: date) -> None:
     """Ten applications: two loans that were repaid early, three withdrawn, five declined."""
-    _apply_often(road, walker, today - 10 * PAUSE, ("repaid", "declined", "withdrawn", "declined", "withdrawn") * 2)
+    _apply_often(road, walker, today - LONGEST, ("repaid", "declined", "withdrawn", "declined", "withdrawn") * 2)
     road.set_date(today, hour=9).expect(200)
 
 
 def _debtor(road: Road, walker: Walker, today: date) -> str:
     """Nine applications before the loan that is owed on, of which a part is paid, and another ordered."""
     before = ("repaid", "declined", "declined", "withdrawn", "declined", "repaid", "declined", "withdrawn", "declined")
-    _apply_often(road, walker, today - 10 * PAUSE, before)
-    road.set_date(today - timedelta(days=20), hour=9).expect(200)
+    _apply_often(road, walker, today - LONGEST, before)
+    road.set_date(today - PAUSE, hour=9).expect(200)
     walker.log_in(walker.person.email).expect(200)
     loan_id = _approved(walker, "live")
     walker.accept(loan_id, key="live-accept").expect(200)
