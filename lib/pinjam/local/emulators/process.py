@@ -25,10 +25,11 @@ def watch():
     sys.stdin.buffer.read()
     os.killpg(0, signal.SIGKILL)
 threading.Thread(target=watch, daemon=True).start()
-sys.exit(child.wait())
+os._exit(child.wait() & 255)
 """
 """Stands between this process and the program. Its standard input is a pipe that ends with this process, however
-that ends; then it takes the whole group of processes with it."""
+that ends; then it takes the whole group of processes with it. It ends at once (`os._exit`): a usual end would wait
+a second for the thread that reads."""
 
 
 class MissingProgram(Exception):
