@@ -39,8 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     for name in chosen:
         if name not in SECTIONS:
             parser.error(f"there is no section {name!r}; it must be one of {', '.join(SECTIONS)}")
-    # Whoever ends this run ends the servers that it started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Whoever ends this run ends the servers that it started, and wants to see no traceback.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     logs.configure(Path(os.devnull).open("w"))  # noqa: SIM115 - as long as the process: threads log to the end
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # As `make run` has it.
     began = time.monotonic()

@@ -1,10 +1,13 @@
 """Cold starts: from the start of a process to its first answer, of every function over an empty one."""
 
 from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 from bench.deployed import EMPTY, FUNCTIONS, Call
-from bench.figures import Found, Progress, Row, median, ratio, times
+from bench.figures import Found, Progress, Row, median, times
 from bench.stage import Stage
+
+from pinjam.local.functions import EVENT_FUNCTIONS
 
 ROUNDS = 3
 READY = Call(method="GET", path="/nothing", headers={}, status=404)
@@ -18,6 +21,7 @@ GOOD: dict[str, tuple[str, Good]] = {
     "loans quote": ("loans", lambda on: on.quote(on.borrower)),
     "loans quote, token proven": ("loans", lambda on: on.quote(on.borrower, token=True)),
     "loans dashboard": ("loans", lambda on: on.get(on.borrower, "/api/loans")),
+    "loans dashboard, token proven": ("loans", lambda on: on.get(on.borrower, "/api/loans", token=True)),
     "pay": ("pay", lambda on: on.get(on.borrower, "/api/payments")),
     "pay, token proven": ("pay", lambda on: on.get(on.borrower, "/api/payments", token=True)),
     "profile": ("profile", lambda on: on.get(on.borrower, "/api/users/profile")),
@@ -29,30 +33,56 @@ GOOD: dict[str, tuple[str, Good]] = {
     "sweep": ("sweep", lambda _: Call(method="POST", path="/", headers={})),
     **{
         name: (name, lambda on, name=name: on.event_again(name))  # type: ignore[misc]  # bound per name
-        for name in ("decide_loan", "disburse", "notify", "verify_identity")
+        for name in sorted(EVENT_FUNCTIONS)
     },
 }
 """The first good answer of each: what it is asked for. Those of HTTP come first."""
+
+
+class Start(NamedTuple):
+    """What a round saw of one function: milliseconds and megabytes."""
+
+    ready: float
+    good: float
+    memory: float
+
+
+Pair: TypeAlias = tuple[Start, Start]
+"""A function's start, and what an empty one took around it: the mean of the one before and the one after."""
 
 
 def measure(on: Stage, progress: Progress) -> Found:
     """Milliseconds to the first answer and to the first good one, and megabytes then; medians of rounds."""
     progress("packing and installing the functions")
     on.deployed  # noqa: B018 - made when it is first asked for
-    seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in (EMPTY, *GOOD)}
-    for turn in range(1, ROUNDS + 1):
-        progress(f"round {turn} of {ROUNDS}")
-        seen[EMPTY].append(_started(on, EMPTY, EMPTY_CALL, EMPTY_CALL))
-        for label, (name, good) in GOOD.items():
-            ready = EVENT_READY if name in ("decide_loan", "disburse", "notify", "verify_identity") else READY
-            seen[label].append(_started(on, name, ready, good(on)))
-            on.quiet()
     if {name for name, _ in GOOD.values()} != set(FUNCTIONS):
         raise LookupError("a function is not measured")
-    return {label: _summary(all_, seen[EMPTY]) for label, all_ in seen.items()}
+    seen: dict[str, list[Pair]] = {name: [] for name in GOOD}
+    for turn in range(1, ROUNDS + 1):
+        progress(f"round {turn} of {ROUNDS}")
+        before = _empty(on)
+        for label, (name, good) in GOOD.items():
+            ready = EVENT_READY if name in EVENT_FUNCTIONS else READY
+            start = _started(on, name, ready, good(on))
+            on.quiet()
+            after = _empty(on)
+            seen[label].append((start, _mean(before, after)))
+            before = after
+    empties = [empty for pairs in seen.values() for _, empty in pairs]
+    return {
+        EMPTY: _summary([(empty, empty) for empty in empties]),
+        **{label: _summary(pairs) for label, pairs in seen.items()},
+    }
 
 
-def _started(on: Stage, name: str, ready: Call, good: Call) -> tuple[float, float, float]:
+def _empty(on: Stage) -> Start:
+    with on.deployed.starting(EMPTY, on.state) as (process, port):
+        status, ms = process.first(port, EMPTY_CALL)
+        _must(EMPTY, EMPTY_CALL, status)
+        return Start(ms, ms, process.memory_mb())
+
+
+def _started(on: Stage, name: str, ready: Call, good: Call) -> Start:
     """One start for the first answer of any kind, and another for the first good one."""
     with on.deployed.starting(name, on.state) as (process, port):
         status, ready_ms = process.first(port, ready)
@@ -60,7 +90,7 @@ def _started(on: Stage, name: str, ready: Call, good: Call) -> tuple[float, floa
     with on.deployed.starting(name, on.state) as (process, port):
         status, good_ms = process.first(port, good)
         _must(name, good, status)
-        return ready_ms, good_ms, process.memory_mb()
+        return Start(ready_ms, good_ms, process.memory_mb())
 
 
 def _must(name: str, call: Call, status: int) -> None:
@@ -68,17 +98,21 @@ def _must(name: str, call: Call, status: int) -> None:
         raise ValueError(f"{name}: {call.method} {call.path} answered {status}, not {call.status}")
 
 
-def _summary(seen: list[tuple[float, float, float]], empty: list[tuple[float, float, float]]) -> Found:
-    (ready, good, memory), (_, base, base_memory) = (
-        [median(each) for each in zip(*one, strict=True)] for one in (seen, empty)
-    )
+def _mean(one: Start, other: Start) -> Start:
+    return Start(*((a + b) / 2 for a, b in zip(one, other, strict=True)))
+
+
+def _summary(pairs: list[Pair]) -> Found:
+    """Each ratio is a median of ratios: a function and the empty ones around it met the machine in the same moment."""
+    ready, good, memory = (median(values) for values in zip(*(start for start, _ in pairs), strict=True))
+    over = [median(start[i] / empty[i] for start, empty in pairs) for i in range(len(Start._fields))]
     return {
         "ready_ms": round(ready),
-        "ready_ratio": ratio(ready, base),
+        "ready_ratio": round(over[0], 2),
         "good_ms": round(good),
-        "good_ratio": ratio(good, base),
+        "good_ratio": round(over[1], 2),
         "memory_mb": round(memory),
-        "memory_ratio": ratio(memory, base_memory),
+        "memory_ratio": round(over[2], 2),
     }
 
 

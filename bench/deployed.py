@@ -88,7 +88,7 @@ class Deployed:
         program = ServerProcess(
             name,
             [*pinned, *self.command(name, port)],
-            log=self._folder / f"{name}.log",
+            log=self._folder / f"{name}-{port}.log",
             ready=lambda: answers(port),
             environment={"PINJAM_STATE": str(state), "THREADS": str(threads(like or name)), **PLAIN},
         )
@@ -136,7 +136,7 @@ class Starting:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             pids += map(int, children)
         lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
-        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 
 def threads(name: str) -> int:

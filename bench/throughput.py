@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench.deployed import EMPTY, REPOSITORY, Call
+from bench.deployed import EMPTY, REPOSITORY, Call, threads
 from bench.figures import Found, Progress, Row, median, ratio, times
 from bench.stage import DAY, Stage
 
+from pinjam.local.functions import EVENT_FUNCTIONS
 from pinjam.local.people import People
 from pinjam.local.road import Road, Walker
 
@@ -21,7 +23,6 @@ SECONDS = 0.7
 CONNECTIONS = 4
 WALKERS = 4
 ROADS = 24
-EVENT_FUNCTIONS = ("decide_loan", "disburse", "notify", "verify_identity")
 EMPTY_CALL = Call(method="GET", path="/", headers={})
 
 AGAIN: dict[str, tuple[str, Callable[[Stage], Call]]] = {
@@ -39,7 +40,7 @@ AGAIN: dict[str, tuple[str, Callable[[Stage], Call]]] = {
     "sweep": ("sweep", lambda _: Call(method="POST", path="/", headers={})),
     **{
         f"{name} again": (name, lambda on, name=name: on.event_again(name))  # type: ignore[misc]  # bound per name
-        for name in EVENT_FUNCTIONS
+        for name in sorted(EVENT_FUNCTIONS)
     },
 }
 """What each function is asked for again and again."""
@@ -49,27 +50,35 @@ def measure(on: Stage, progress: Progress) -> Found:
     """Good answers a second by function, medians of rounds, each beside its own round of an empty function."""
     server, client = _cores()
     found: Found = {}
-    for label, (name, again) in AGAIN.items():
-        progress(label)
-        call = again(on)
-        seen, base = [], []
-        with (
-            on.deployed.running(EMPTY, on.state, cores=server, like=name) as empty_port,
-            on.deployed.running(name, on.state, cores=server) as port,
-        ):
-            _asked(empty_port, EMPTY_CALL, client, seconds=0.3)
-            _asked(port, call, client, seconds=0.3)
-            for _ in range(ROUNDS):
-                base.append(_asked(empty_port, EMPTY_CALL, client))
-                seen.append(_asked(port, call, client))
-        on.quiet()
-        found[label] = {
-            "a_second": round(median(seen)),
-            "empty_a_second": round(median(base)),
-            "empty_over_it": ratio(median(base), median(seen)),
-        }
+    with ExitStack() as running:
+        empties: dict[int, int] = {}
+        for label, (name, again) in AGAIN.items():
+            progress(label)
+            if threads(name) not in empties:
+                empties[threads(name)] = running.enter_context(
+                    on.deployed.running(EMPTY, on.state, cores=server, like=name)
+                )
+            empty_port = empties[threads(name)]
+            with on.deployed.running(name, on.state, cores=server) as port:
+                found[label] = _beside(empty_port, port, again(on), client)
+            on.quiet()
     progress(f"{ROADS} roads by {WALKERS} walkers at once")
     return {"functions": found, "roads": _roads(on)}
+
+
+def _beside(empty_port: int, port: int, call: Call, cores: frozenset[int]) -> Found:
+    """A function and an empty one with as many threads, in turns."""
+    seen, base = [], []
+    _asked(empty_port, EMPTY_CALL, cores, seconds=0.3)
+    _asked(port, call, cores, seconds=0.3)
+    for _ in range(ROUNDS):
+        base.append(_asked(empty_port, EMPTY_CALL, cores))
+        seen.append(_asked(port, call, cores))
+    return {
+        "a_second": round(median(seen)),
+        "empty_a_second": round(median(base)),
+        "empty_over_it": ratio(median(base), median(seen)),
+    }
 
 
 def _cores() -> tuple[frozenset[int], frozenset[int]]:
