@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 import httpx
 from pydantic_core import to_json
 
+from pinjam.adapters.authorities import trusted_authorities
 from pinjam.adapters.bearer import Bearer
 from pinjam.adapters.faults import unavailable
-from pinjam.adapters.http_client import trusted_authorities
 from pinjam.services.ports import AccountExists, Refused, Tokens, TooManyAttempts, WrongCredentials
 
 SERVICE = "identity"

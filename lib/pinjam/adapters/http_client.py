@@ -9,17 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pinjam.adapters.authorities import trusted_authorities
 from pinjam.adapters.faults import unavailable
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -28,14 +27,6 @@ MAX_ANSWER_BYTES = 1_000_000
 """Far above the answer of any provider that keeps no files; what is longer is not one."""
 
 _TRY_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-
-
-@cache
-def trusted_authorities() -> ssl.SSLContext:
-    """Whom a client believes over TLS: the public authorities. Reading them takes 20 ms, so all clients share them."""
-    import httpx
-
-    return httpx.create_ssl_context(trust_env=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

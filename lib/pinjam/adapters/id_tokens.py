@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import httpx
 import jwt
 
+from pinjam.adapters.authorities import trusted_authorities
 from pinjam.adapters.faults import unavailable
-from pinjam.adapters.http_client import trusted_authorities
 from pinjam.services.ports import WrongCredentials
 
 SERVICE = "identity"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import smtplib
-import ssl
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
+from pinjam.adapters.authorities import trusted_authorities
 from pinjam.adapters.faults import unavailable
 from pinjam.services.ports import Refused
 
 if TYPE_CHECKING:
+    import ssl
+
     from pinjam.domain.notification import Channel
     from pinjam.services.messaging import Message
 
@@ -27,7 +29,7 @@ class SmtpMessenger:
     Plain text, with the same as HTML where there is such, and attachments.
 
     `sender` is an address, with or without a name. With `starttls`, nothing is sent before the
-    connection is encrypted and the certificate checked (`tls`, by default the system's authorities).
+    connection is encrypted and the certificate checked (`tls`, by default the public authorities).
     """
 
     channel: Channel = "email"
@@ -80,7 +82,7 @@ class SmtpMessenger:
 
     def _deliver(self, smtp: smtplib.SMTP, mail: EmailMessage) -> None:
         if self._starttls:
-            smtp.starttls(context=self._tls or ssl.create_default_context())
+            smtp.starttls(context=self._tls or trusted_authorities())
         smtp.login(self._user, self._password)
         smtp.send_message(mail)
         # The server has the message: a goodbye that goes wrong must not make it be sent again.

@@ -10,7 +10,7 @@ import httpx
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 
-from pinjam.adapters.http_client import trusted_authorities
+from pinjam.adapters.authorities import trusted_authorities
 
 _ERROR_PAUSE_S = 1.0
 _GRACE_S = 5.0

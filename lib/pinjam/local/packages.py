@@ -1,8 +1,8 @@
 """`python -m pinjam.local.packages`: a zip for each function, and a folder of commands, as Google's builders take them.
 
-A package holds the function's `main.py`, `pinjam` without what only this machine needs, compiled, and a
-`requirements.txt` with hashes of only what the function imports. The same sources give the same bytes. The folder
-becomes an image with the migrations and the staff's commands.
+A package holds the function's `main.py`, `pinjam` without what only this machine needs, compiled with what its classes
+write for themselves, and a `requirements.txt` with hashes of only what the function imports. The same sources give the
+same bytes. The folder becomes an image with the migrations and the staff's commands.
 """
 
 import argparse
@@ -15,15 +15,18 @@ import shutil
 import sys
 import tomllib
 import zipfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.util import MAGIC_NUMBER, source_hash
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pinjam import class_code
+from pinjam.local.class_code import recorded
 from pinjam.local.needs import needs_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -36,9 +39,10 @@ COMMANDS = "commands"
 _ONLY_HERE = ("local", "generate.py")
 """What works on this machine alone."""
 _MIGRATIONS = "migrations"
+_LATER = ("httpcore",)
+"""What libraries load with their first use."""
 _TARGET = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
 _UNCHECKED = (1).to_bytes(4, "little")
-_WITHOUT_SHARING = 2
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o644 << 16
 _LOCKED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==")
@@ -46,12 +50,15 @@ _LOCKED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==")
 
 def pack(function: str, *, repository: Path = REPOSITORY) -> Mapping[str, bytes]:
     """The files of a function's package by their path, in the order in which they are packed."""
-    main = repository / "functions" / function / "main.py"
+    functions = repository / "functions"
+    main = functions / function / "main.py"
     libraries = needs_of(main).libraries
+    library = _library(repository / "lib" / "pinjam", without=(*_ONLY_HERE, _MIGRATIONS))
     files = {
         "main.py": main.read_bytes(),
         "requirements.txt": requirements(libraries, repository=repository).encode(),
-        **_library(repository / "lib" / "pinjam", without=(*_ONLY_HERE, _MIGRATIONS)),
+        **library,
+        f"pinjam/{class_code.FILE.name}": recorded(functions, (*_modules(library), *_libraries(functions))),
     }
     return dict(sorted(files.items()))
 
@@ -121,15 +128,25 @@ def _library(root: Path, *, without: Collection[str]) -> dict[str, bytes]:
     return found
 
 
+def _modules(library: Iterable[str]) -> Iterator[str]:
+    """The names of the modules among its files."""
+    for path in library:
+        if path.endswith(".py"):
+            yield path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@cache
+def _libraries(functions: Path) -> tuple[str, ...]:
+    """Whatever modules of others any function imports, sooner or later."""
+    needed = (needs_of(main).libraries for main in functions.glob("*/main.py"))
+    return tuple(sorted({*_LATER, *chain.from_iterable(needed)}))
+
+
 @cache
 def _compiled(source: bytes, name: str) -> bytes:
-    """A `.pyc` that is never checked against its source (PEP 552).
-
-    From the third version on, marshalled code says which objects were shared in the process that wrote it, which
-    is not the same each time; the second says nothing of that, and every Python reads it.
-    """
+    """A `.pyc` that is never checked against its source (PEP 552)."""
     code = compile(source, name, "exec", dont_inherit=True)
-    return MAGIC_NUMBER + _UNCHECKED + source_hash(source) + marshal.dumps(code, _WITHOUT_SHARING)
+    return MAGIC_NUMBER + _UNCHECKED + source_hash(source) + marshal.dumps(code, class_code.WITHOUT_SHARING)
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 
-from pinjam.adapters.http_client import trusted_authorities
+from pinjam.adapters.authorities import trusted_authorities
 from pinjam.local.people import People, Person
 
 T = TypeVar("T")

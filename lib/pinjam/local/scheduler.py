@@ -6,7 +6,7 @@ from typing import Self
 
 import httpx
 
-from pinjam.adapters.http_client import trusted_authorities
+from pinjam.adapters.authorities import trusted_authorities
 
 _GRACE_S = 5.0
 _log = logging.getLogger(__name__)

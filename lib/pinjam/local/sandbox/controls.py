@@ -11,7 +11,7 @@ from flask import Flask, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from werkzeug.exceptions import HTTPException
 
-from pinjam.adapters.http_client import trusted_authorities
+from pinjam.adapters.authorities import trusted_authorities
 from pinjam.local.sandbox.callbacks import Callbacks
 from pinjam.local.sandbox.clock import MAX_OFFSET_DAYS, ClockFile, TooFar
 from pinjam.local.sandbox.faults import Faults, Mode, Provider
