@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pinjam.adapters.id_tokens import (
     JWKS_TTL_S,
     LEEWAY_S,
+    MAX_ANSWER_BYTES,
     REFETCH_INTERVAL_S,
     FirebaseTokenVerifier,
     SigningKeys,
@@ -19,7 +20,7 @@ from pinjam.adapters.id_tokens import (
 from pinjam.local.emulators.forgeable_tokens import BelievesForgeableTokens
 from pinjam.local.identity_tokens import SigningKey
 from pinjam.local.servers import WsgiServer
-from pinjam.services.ports import TokenVerifier, WrongCredentials
+from pinjam.services.ports import TokenVerifier, Unavailable, WrongCredentials
 
 PROJECT = "pinjam-test"
 NOW = 1_800_000_000
@@ -180,3 +181,49 @@ def test_keys_are_fetched_again_after_five_minutes_and_serve_on_while_the_server
         now, served.jwks = JWKS_TTL_S + REFETCH_INTERVAL_S, {"keys": []}
         keys.get(key.kid)
         assert served.visits == 3
+
+
+Answering = Callable[[StartResponse], Iterable[bytes]]
+
+
+def with_status(status: str, body: bytes, *headers: tuple[str, str]) -> Answering:
+    def answer(start_response: StartResponse) -> Iterable[bytes]:
+        start_response(status, [("Content-Type", "application/json"), *headers])
+        return [body]
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answering",
+    [
+        with_status("503 Away", b"{}"),
+        with_status("200 OK", b"<html>"),
+        with_status("200 OK", b"[]"),
+        with_status("200 OK", b'{"keys": ' + b" " * MAX_ANSWER_BYTES + b"[]}"),
+        with_status("302 Found", b"", ("Location", "/keys")),
+    ],
+    ids=["away", "no JSON", "no keys", "too long", "elsewhere"],
+)
+def test_without_keys_nobody_is_believed_and_nobody_refused(key: SigningKey, answering: Answering) -> None:
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/keys":
+            return KeyServer(key.jwks)(environ, start_response)
+        return answering(start_response)
+
+    with WsgiServer(serve) as server, pytest.raises(Unavailable):
+        SigningKeys(server.url).get(key.kid)
+
+
+def test_without_a_key_server_nobody_is_believed_and_nobody_refused() -> None:
+    with pytest.raises(Unavailable):
+        SigningKeys("http://127.0.0.1:9/keys").get("any")
+
+
+def test_the_whole_address_of_the_keys_is_asked_for(key: SigningKey) -> None:
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        asked = (environ["PATH_INFO"], environ["QUERY_STRING"])
+        return KeyServer(key.jwks if asked == ("/keys/v1", "of=us") else None)(environ, start_response)
+
+    with WsgiServer(serve) as server:
+        assert SigningKeys(f"{server.url}/keys/v1?of=us").get(key.kid) is not None
