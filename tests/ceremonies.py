@@ -1,5 +1,6 @@
 """Short ways through the ceremonies of passkeys, for a software authenticator over a world in memory."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,14 @@ ADDRESS = "203.0.113.7"
 
 
 def creation(world: World, user_id: str) -> Json:
-    return EnrollOptions.of(world.app.passkeys.begin(user_id), world.app).model_dump(mode="json")
+    options: Json = json.loads(EnrollOptions.of(world.app.passkeys.begin(user_id), world.app).as_json())
+    return options
 
 
 def request(world: World, identifier: str | None = None) -> Json:
-    return PasskeyLoginOptions.of(world.app.passkey_login.begin(identifier), world.app).model_dump(mode="json")
+    shown = PasskeyLoginOptions.of(world.app.passkey_login.begin(identifier), world.app)
+    options: Json = json.loads(shown.as_json())
+    return options
 
 
 def keep(world: World, user_id: str, begun: Json, credential: Json, name: str = "Pixel 9") -> Passkey:

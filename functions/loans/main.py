@@ -50,7 +50,7 @@ def show(call: Call[None, None]) -> Answer:
     """Show one loan with its schedule, decision and payments."""
     loan, payments = call.app.lending.show(call.user_id, call.path["id"])
     shown = LoanShown.of(loan, call.app.clock.today(), call.locale)
-    return Answer(200, LoanDetail(**dict(shown), payments=[PaymentShown.of(one) for one in payments]))
+    return Answer(200, LoanDetail(**vars(shown), payments=[PaymentShown.of(one) for one in payments]))
 
 
 @api.route("GET", "/api/loans/{id}/summary", answer=OfferSummary, media=(JSON, PDF), problems=(404, 409))

@@ -53,7 +53,7 @@ def show_all(call: Call[None, Paging]) -> Answer:
 def show(call: Call[None, None]) -> Answer:
     """Show one paper, with a link to its bytes that works for five minutes."""
     document, url = call.app.documents.show(call.user_id, call.path["id"])
-    return Answer(200, DocumentWithLink(**DocumentShown.of(document).model_dump(), download_url=url))
+    return Answer(200, DocumentWithLink(**vars(DocumentShown.of(document)), download_url=url))
 
 
 @api.route("GET", PATH, query=LinkQuery, public=True, media=tuple(SUFFIXES), problems=(403, 404, 422))

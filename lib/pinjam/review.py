@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     except (SettingsError, StoreUnavailable, Contention, Unavailable) as fault:
         print(f"pinjam.review: {fault}", file=sys.stderr)
         return 2
-    print(shown.model_dump_json(indent=2) if asked.json else "\n".join(_lines(shown)))
+    print(shown.as_json(indent=2) if asked.json else "\n".join(_lines(shown)))
     return 0
 
 

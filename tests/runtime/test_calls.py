@@ -1,13 +1,16 @@
 """A call's fingerprint, the names of fields, and what an answer becomes."""
 
+import json
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 from tests.world import make_world
 
+from pinjam.domain.calendar import JAKARTA
 from pinjam.runtime.api import Answer, Call
-from pinjam.runtime.models.fields import Given, OneLine
+from pinjam.runtime.models.fields import Given, Instant, OneLine, Shown
 from pinjam.runtime.validation import field_problems
 from pinjam.services.once import Answered, Keyed
 
@@ -17,6 +20,13 @@ class Body(Given):
 
     amount: int
     note: str | None = None
+
+
+class Kept(Shown):
+    """An answer of two fields."""
+
+    amount: int
+    at: Instant | None = None
 
 
 def call(body: BaseModel | None = None, **changes: Any) -> Call[BaseModel | None, None]:
@@ -35,7 +45,7 @@ def call(body: BaseModel | None = None, **changes: Any) -> Call[BaseModel | None
 
 
 def fingerprint(made: Call[BaseModel | None, None]) -> str:
-    return made.keyed(200, lambda _: Body(amount=1)).fingerprint
+    return made.keyed(200, lambda _: Kept(amount=1)).fingerprint
 
 
 def test_a_fingerprint_is_of_the_path_and_the_body() -> None:
@@ -53,12 +63,43 @@ def test_a_fingerprint_is_of_the_path_and_the_body() -> None:
 
 
 def test_a_key_is_scoped_to_the_borrower_and_the_route() -> None:
-    assert call().keyed(200, lambda _: Body(amount=1)).id == "usr_1:POST /api/x/{id}:k"
+    assert call().keyed(200, lambda _: Kept(amount=1)).id == "usr_1:POST /api/x/{id}:k"
 
 
 def test_a_kept_answer_is_plain_json() -> None:
-    keyed: Keyed[int] = call().keyed(202, lambda amount: Body(amount=amount))
-    assert (keyed.status, keyed.render(5)) == (202, {"amount": 5, "note": None})
+    at = datetime(2026, 11, 24, 9, 0, 0, 1999, JAKARTA)
+    keyed: Keyed[int] = call().keyed(202, lambda amount: Kept(amount=amount, at=at))
+    assert (keyed.status, keyed.render(5)) == (202, {"amount": 5, "at": "2026-11-24T02:00:00.001Z"})
+
+
+class Whole(Shown):
+    """Whatever an answer can hold."""
+
+    kept: Kept | None
+    many: list[Kept]
+    on: date
+    words: dict[str, object]
+
+
+def test_an_answer_is_the_text_of_its_fields_in_their_order() -> None:
+    whole = Whole(kept=Kept(amount=1), many=[Kept(amount=2)], on=date(2026, 11, 24), words={"é": (True, "x", None)})
+    text = '{"kept":{"amount":1,"at":null},"many":[{"amount":2,"at":null}],"on":"2026-11-24","words":{"é":[true,"x",null]}}'
+    assert whole.as_json() == text
+    assert json.loads(whole.as_json(indent=2)) == json.loads(text)
+
+
+def test_an_answer_without_one_of_its_fields_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="amount"):
+        Kept()  # type: ignore[call-arg]  # what is tested
+
+
+def test_nobody_is_shown_what_json_has_no_word_for() -> None:
+    with pytest.raises(TypeError, match="bytes"):
+        Whole(kept=None, many=[], on=date(2026, 11, 24), words={"key": b"secret"}).as_json()
+
+
+def test_an_answer_tells_a_log_nothing_of_what_it_holds() -> None:
+    assert "3171" not in repr(Whole(kept=None, many=[], on=date(2026, 11, 24), words={"nik": "3171"}))
 
 
 def test_the_actor_of_a_public_call_is_anonymous() -> None:

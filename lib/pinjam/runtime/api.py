@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pinjam.domain.user import Locale
     from pinjam.runtime.composition import App
+    from pinjam.runtime.models.fields import Shown
     from pinjam.services.limits import LimitName
     from pinjam.services.messaging import Attachment
     from pinjam.services.once import Answered
@@ -76,7 +77,7 @@ class Call(Generic[B, Q]):
         """Who asks, for the audit log and where it counts how old the token is."""
         return Actor(id=self.user_id or "anonymous", request_id=self.request_id, token_issued_at=self.token_issued_at)
 
-    def keyed(self, status: int, render: Callable[[A], BaseModel]) -> Keyed[A]:
+    def keyed(self, status: int, render: Callable[[A], Shown]) -> Keyed[A]:
         """This request under its idempotency key, which counts for this borrower and this route."""
         body = self.body.model_dump(mode="json") if isinstance(self.body, BaseModel) else None
         request = json.dumps([dict(self.path), body], sort_keys=True, separators=(",", ":"))
@@ -84,7 +85,7 @@ class Call(Generic[B, Q]):
             id=f"{self.user_id}:{self.route}:{self.key}",
             fingerprint=hashlib.sha256(request.encode()).hexdigest(),
             status=status,
-            render=lambda result: render(result).model_dump(mode="json"),
+            render=lambda result: json.loads(render(result).as_json()),
         )
 
 
@@ -93,7 +94,7 @@ class Answer:
     """What goes back: a status, a model (or nothing, or bytes of `media`), and further headers."""
 
     status: int
-    body: BaseModel | Mapping[str, object] | bytes | None = None
+    body: Shown | BaseModel | Mapping[str, object] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     media: str = JSON
 
@@ -121,7 +122,7 @@ class Route:
     handler: Callable[..., Answer]
     summary: str
     status: int
-    answer: type[BaseModel] | None
+    answer: type[Shown | BaseModel] | None
     body: type[BaseModel] | None
     query: type[BaseModel] | None
     public: bool
@@ -150,7 +151,7 @@ class Api:
         method: Method,
         path: str,
         *,
-        answer: type[BaseModel] | None = None,
+        answer: type[Shown | BaseModel] | None = None,
         status: int = 200,
         body: type[B] | None = None,
         query: type[Q] | None = None,

@@ -27,6 +27,7 @@ from pinjam.domain.field_problem import FieldProblem
 from pinjam.runtime import logs, tracing
 from pinjam.runtime.api import JSON_LIMIT_BYTES, Call, Upload
 from pinjam.runtime.composition import current
+from pinjam.runtime.models.fields import Shown
 from pinjam.runtime.problems import Problem, document, problem_of
 from pinjam.runtime.settings import SettingsError
 from pinjam.runtime.validation import field_problems
@@ -325,7 +326,9 @@ def _respond(answer: Answer) -> Response:
         return Response(status=answer.status, headers=dict(answer.headers))
     if isinstance(answer.body, bytes):
         return Response(answer.body, status=answer.status, headers=dict(answer.headers), content_type=answer.media)
-    if isinstance(answer.body, BaseModel):
+    if isinstance(answer.body, Shown):
+        text = answer.body.as_json()
+    elif isinstance(answer.body, BaseModel):
         text = answer.body.model_dump_json()
     else:
         text = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":"))

@@ -6,15 +6,15 @@ Gateway and ESPv2 take: routes, who may call them, and where they lead; they che
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel, TypeAdapter
 
 from pinjam import __version__
 from pinjam.runtime.api import JSON
-from pinjam.runtime.models.fields import GatewayRefusal, ProblemShown
+from pinjam.runtime.models.fields import GatewayRefusal, ProblemShown, Shown
 
 if TYPE_CHECKING:
     from pinjam.runtime.api import Api, Route
@@ -57,6 +57,7 @@ BACKEND = "https://functions.invalid"
 """Placeholders that the deployment replaces; the local gateway looks only at the function's name."""
 
 Json = dict[str, Any]
+Model: TypeAlias = type[Shown | BaseModel]
 
 
 def reference(apis: Iterable[Api]) -> Json:
@@ -116,19 +117,34 @@ def for_gateway(apis: Iterable[Api], *, project: str = PROJECT, backend: str = B
     }
 
 
-def _models(route: Route) -> list[type[BaseModel]]:
+def _models(route: Route) -> list[Model]:
     return [model for model in (route.body, route.answer, route.query) if model is not None]
 
 
-def _schemas(models: Iterable[type[BaseModel]]) -> tuple[dict[type[BaseModel], str], dict[str, Json]]:
+def _schemas(models: Iterable[Model]) -> tuple[dict[Model, str], dict[str, Json]]:
     """Each model's name in the document, and all definitions."""
     ordered = sorted(models, key=lambda model: model.__name__)
-    keys, schema = models_json_schema([(model, "serialization") for model in ordered], ref_template=SCHEMAS)
-    names = {model: str(keys[model, "serialization"]["$ref"]).rsplit("/", 1)[-1] for model in ordered}
-    return names, dict(sorted(schema.get("$defs", {}).items()))
+    keys, schema = TypeAdapter.json_schemas(
+        [(number, "serialization", TypeAdapter(model)) for number, model in enumerate(ordered)], ref_template=SCHEMAS
+    )
+    names = {
+        model: str(keys[number, "serialization"]["$ref"]).rsplit("/", 1)[-1] for number, model in enumerate(ordered)
+    }
+    definitions: dict[str, Json] = dict(sorted(schema.get("$defs", {}).items()))
+    for shown in _kinds(Shown):
+        if shown.__name__ in definitions:  # pydantic takes no dataclass at its word.
+            definitions[shown.__name__]["description"] = inspect.cleandoc(shown.__doc__ or "")
+    return names, definitions
 
 
-def _operation(api: Api, route: Route, names: Mapping[type[BaseModel], str], definitions: Mapping[str, Json]) -> Json:
+def _kinds(of: type[Shown]) -> Iterator[type[Shown]]:
+    """All classes that are made from one."""
+    for kind in of.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+def _operation(api: Api, route: Route, names: Mapping[Model, str], definitions: Mapping[str, Json]) -> Json:
     operation: Json = {
         "operationId": f"{api.name}.{route.handler.__name__}",
         "tags": [api.tag],
@@ -146,7 +162,7 @@ def _operation(api: Api, route: Route, names: Mapping[type[BaseModel], str], def
     return operation
 
 
-def _parameters(route: Route, names: Mapping[type[BaseModel], str], definitions: Mapping[str, Json]) -> Sequence[Json]:
+def _parameters(route: Route, names: Mapping[Model, str], definitions: Mapping[str, Json]) -> Sequence[Json]:
     parameters: list[Json] = [
         {"name": name, "in": "path", "required": True, "schema": ID} for name in _path_parameters(route)
     ]
@@ -171,7 +187,7 @@ def _path_parameters(route: Route) -> list[str]:
     return [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
 
 
-def _responses(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
+def _responses(route: Route, names: Mapping[Model, str]) -> Json:
     headers: Json = {"X-Request-Id": {"required": True, "schema": TEXT}}
     good: Json = {"description": "Done.", "headers": dict(headers)}
     if route.keyed:
@@ -205,7 +221,7 @@ def _responses(route: Route, names: Mapping[type[BaseModel], str]) -> Json:
     return responses
 
 
-def _answered(route: Route, media: str, names: Mapping[type[BaseModel], str]) -> Json:
+def _answered(route: Route, media: str, names: Mapping[Model, str]) -> Json:
     """What an answer of this media type looks like; nothing where there is no body."""
     if media != JSON:
         return {"type": "string", "format": "binary"}

@@ -243,7 +243,7 @@ class Export(Shown):
 def _loans(held: "Held", today: date, locale: Locale) -> list[LoanHeld]:
     return [
         LoanHeld(
-            **dict(LoanShown.of(loan, today, locale)),
+            **vars(LoanShown.of(loan, today, locale)),
             application=ApplicationHeld(
                 amount=loan.application.amount,
                 monthly_income=loan.application.monthly_income,

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from pinjam.domain.device import Platform
-from pinjam.runtime.models.fields import Given, Instant, Paging, Shown
+from pinjam.runtime.models.fields import Given, Instant, Paging, Shown, Taken
 
 if TYPE_CHECKING:
     from pinjam.domain.notification import Notification
@@ -123,7 +123,7 @@ class NotificationList(Shown):
     next_cursor: str | None
 
 
-class ChallengeQuery(BaseModel):
+class ChallengeQuery(Taken):
     """Meta's question whether the address is ours."""
 
     mode: Annotated[str, Field(alias="hub.mode", max_length=32)]
@@ -131,7 +131,7 @@ class ChallengeQuery(BaseModel):
     challenge: Annotated[str, Field(alias="hub.challenge", max_length=256, pattern=r"^[!-~]+$")]
 
 
-class WhatsAppCallback(BaseModel):
+class WhatsAppCallback(Taken):
     """Meta's signed callback, in its own shape."""
 
     model_config = ConfigDict(extra="allow")

@@ -6,10 +6,10 @@ Names in camel case are WebAuthn's: browsers and phones read and write these obj
 import base64
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import ConfigDict, Field, RootModel
 
 from pinjam.domain.passkey import CHALLENGE_LIFE
-from pinjam.runtime.models.fields import Given, Instant, OneLine, ResourceId, Shown
+from pinjam.runtime.models.fields import Given, Instant, OneLine, ResourceId, Shown, Taken
 
 if TYPE_CHECKING:
     from pinjam.domain.passkey import Passkey
@@ -27,7 +27,7 @@ Encoded = Annotated[str, Field(min_length=1, max_length=32_768, pattern=r"^[A-Za
 CredentialId = Annotated[str, Field(min_length=1, max_length=1_400, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-class _FromClient(BaseModel):
+class _FromClient(Taken):
     """What an authenticator's client adds beyond this is its own affair."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)

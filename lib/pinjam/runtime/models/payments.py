@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from pinjam.domain.payment import Bank, PaymentKind
 from pinjam.domain.payment import Method as PaymentMethod
 from pinjam.domain.payoff import rule
-from pinjam.runtime.models.fields import MAX_RUPIAH, Given, Instant, Paging, ResourceId, Rupiah, Shown
+from pinjam.runtime.models.fields import MAX_RUPIAH, Given, Instant, Paging, ResourceId, Rupiah, Shown, Taken
 
 if TYPE_CHECKING:
     from pinjam.domain.payment import Payment
@@ -191,7 +191,7 @@ class PaymentList(Shown):
     next_cursor: str | None
 
 
-class MidtransNotification(BaseModel):
+class MidtransNotification(Taken):
     """Midtrans's notification. Its signature covers these fields; the others are theirs to change."""
 
     model_config = ConfigDict(extra="allow")
@@ -203,7 +203,7 @@ class MidtransNotification(BaseModel):
     transaction_status: Annotated[str | None, Field(max_length=32)] = None
 
 
-class IrisNotification(BaseModel):
+class IrisNotification(Taken):
     """Iris's notification of a payout. Its signature covers the body as it came; the fields are theirs to change."""
 
     model_config = ConfigDict(extra="allow")

@@ -237,7 +237,7 @@ class CaseShown(Shown):
             payout=PayoutShown.of(case.payout, case.holder) if case.payout else None,
             other_loans=[LoanBrief.of(one) for one in case.others],
             documents=[
-                DocumentWithLink(**DocumentShown.of(paper).model_dump(), download_url=url) for paper, url in case.papers
+                DocumentWithLink(**vars(DocumentShown.of(paper)), download_url=url) for paper, url in case.papers
             ],
             trail=[TrailShown.of(one) for one in case.trail],
         )
