@@ -60,12 +60,15 @@ def measure(on: Stage, progress: Progress) -> Found:
     seen: dict[str, list[Pair]] = {name: [] for name in GOOD}
     for turn in range(1, ROUNDS + 1):
         progress(f"round {turn} of {ROUNDS}")
-        before = _empty(on)
+        before = _started(on, EMPTY, EMPTY_CALL)
+        ready: dict[str, float] = {}
         for label, (name, good) in GOOD.items():
-            ready = EVENT_READY if name in EVENT_FUNCTIONS else READY
-            start = _started(on, name, ready, good(on))
+            if name not in ready:
+                call = EVENT_READY if name in EVENT_FUNCTIONS else READY
+                ready[name] = _started(on, name, call).good
+            start = _started(on, name, good(on))._replace(ready=ready[name])
             on.quiet()
-            after = _empty(on)
+            after = _started(on, EMPTY, EMPTY_CALL)
             seen[label].append((start, _mean(before, after)))
             before = after
     empties = [empty for pairs in seen.values() for _, empty in pairs]
@@ -75,22 +78,12 @@ def measure(on: Stage, progress: Progress) -> Found:
     }
 
 
-def _empty(on: Stage) -> Start:
-    with on.deployed.starting(EMPTY, on.state) as (process, port):
-        status, ms = process.first(port, EMPTY_CALL)
-        _must(EMPTY, EMPTY_CALL, status)
+def _started(on: Stage, name: str, call: Call) -> Start:
+    """One start for one answer."""
+    with on.deployed.starting(name, on.state) as (process, port):
+        status, ms = process.first(port, call)
+        _must(name, call, status)
         return Start(ms, ms, process.memory_mb())
-
-
-def _started(on: Stage, name: str, ready: Call, good: Call) -> Start:
-    """One start for the first answer of any kind, and another for the first good one."""
-    with on.deployed.starting(name, on.state) as (process, port):
-        status, ready_ms = process.first(port, ready)
-        _must(name, ready, status)
-    with on.deployed.starting(name, on.state) as (process, port):
-        status, good_ms = process.first(port, good)
-        _must(name, good, status)
-        return Start(ready_ms, good_ms, process.memory_mb())
 
 
 def _must(name: str, call: Call, status: int) -> None:

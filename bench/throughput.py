@@ -19,7 +19,7 @@ from pinjam.local.people import People
 from pinjam.local.road import Road, Walker
 
 ROUNDS = 3
-SECONDS = 0.7
+SECONDS = 0.5
 CONNECTIONS = 4
 WALKERS = 4
 ROADS = 24
