@@ -83,7 +83,10 @@ class Whole(Shown):
 
 def test_an_answer_is_the_text_of_its_fields_in_their_order() -> None:
     whole = Whole(kept=Kept(amount=1), many=[Kept(amount=2)], on=date(2026, 11, 24), words={"é": (True, "x", None)})
-    text = '{"kept":{"amount":1,"at":null},"many":[{"amount":2,"at":null}],"on":"2026-11-24","words":{"é":[true,"x",null]}}'
+    text = (
+        '{"kept":{"amount":1,"at":null},"many":[{"amount":2,"at":null}],"on":"2026-11-24",'
+        '"words":{"é":[true,"x",null]}}'
+    )
     assert whole.as_json() == text
     assert json.loads(whole.as_json(indent=2)) == json.loads(text)
 

@@ -9,18 +9,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pinjam.domain.field_problem import FieldProblem
-from pinjam.domain.loan import Loan, LoanStatus
 from pinjam.domain.payout import Payout, PayoutStatus, sent
-from pinjam.domain.refund import Refund, RefundStatus
+from pinjam.domain.refund import Refund
 from pinjam.domain.task import MOST_TRIES, Task, pause_after
 from pinjam.services.errors import Forbidden, Invalid, NotFound, StateForbids
+from pinjam.services.owing import waiting
 from pinjam.services.paying_out import told
 from pinjam.services.ports import ForgedNotification, Unavailable
 from pinjam.services.recording import Actor, last_record
 from pinjam.services.store import Find
 
 if TYPE_CHECKING:
-    from pinjam.domain.payout import PayoutPurpose
     from pinjam.domain.trail import Event
     from pinjam.services.paying_out import PayingOut
     from pinjam.services.ports import Tasks
@@ -158,13 +157,6 @@ class PayoutDesk:
         payout, events = desk.store.transact(work)
         desk.outbox.publish(*events)
         return payout
-
-
-def waiting(tx: Reader, user_id: str) -> tuple[tuple[PayoutPurpose, str], ...]:
-    """What is owed to a borrower and not on its way: loans that were accepted, and refunds."""
-    loans = tx.find(Find(kind=Loan, where={"open_for": user_id, "status": LoanStatus.ACCEPTED}, limit=1)).items
-    refunds = tx.find(Find(kind=Refund, where={"user_id": user_id, "status": RefundStatus.OWED}, limit=BATCH)).items
-    return (*(("loan", one.id) for one in loans), *(("refund", one.id) for one in refunds))
 
 
 def _held(tx: Reader, payout_id: str) -> Payout:

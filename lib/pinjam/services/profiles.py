@@ -17,7 +17,7 @@ from pinjam.services.borrowers import (
     trusted,
 )
 from pinjam.services.errors import StateForbids
-from pinjam.services.payout_desk import waiting
+from pinjam.services.owing import waiting
 from pinjam.services.recording import last_record
 
 if TYPE_CHECKING:
