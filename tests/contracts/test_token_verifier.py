@@ -183,13 +183,15 @@ def test_keys_are_fetched_again_after_five_minutes_and_serve_on_while_the_server
         assert served.visits == 3
 
 
-Answering = Callable[[StartResponse], Iterable[bytes]]
+Answering = Callable[[bytes, StartResponse], Iterable[bytes]]
 
 
-def with_status(status: str, body: bytes, *headers: tuple[str, str]) -> Answering:
-    def answer(start_response: StartResponse) -> Iterable[bytes]:
-        start_response(status, [("Content-Type", "application/json"), *headers])
-        return [body]
+def with_status(status: str, body: Callable[[bytes], bytes]) -> Answering:
+    """Answers with what is made of good keys."""
+
+    def answer(keys: bytes, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(status, [("Content-Type", "application/json"), ("Location", "/keys")])
+        return [body(keys)]
 
     return answer
 
@@ -197,19 +199,21 @@ def with_status(status: str, body: bytes, *headers: tuple[str, str]) -> Answerin
 @pytest.mark.parametrize(
     "answering",
     [
-        with_status("503 Away", b"{}"),
-        with_status("200 OK", b"<html>"),
-        with_status("200 OK", b"[]"),
-        with_status("200 OK", b'{"keys": ' + b" " * MAX_ANSWER_BYTES + b"[]}"),
-        with_status("302 Found", b"", ("Location", "/keys")),
+        with_status("503 Away", lambda keys: keys),
+        with_status("302 Found", lambda keys: keys),
+        with_status("200 OK", lambda _keys: b"<html>"),
+        with_status("200 OK", lambda _keys: b"[]"),
+        with_status("200 OK", lambda keys: keys + b" " * MAX_ANSWER_BYTES),
     ],
-    ids=["away", "no JSON", "no keys", "too long", "elsewhere"],
+    ids=["away", "elsewhere", "no JSON", "no keys", "too long"],
 )
 def test_without_keys_nobody_is_believed_and_nobody_refused(key: SigningKey, answering: Answering) -> None:
+    keys = json.dumps(key.jwks).encode()
+
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/keys":
             return KeyServer(key.jwks)(environ, start_response)
-        return answering(start_response)
+        return answering(keys, start_response)
 
     with WsgiServer(serve) as server, pytest.raises(Unavailable):
         SigningKeys(server.url).get(key.kid)
