@@ -39,12 +39,16 @@ GOOD: dict[str, tuple[str, Good]] = {
 """The first good answer of each: what it is asked for. Those of HTTP come first."""
 
 
-class Start(NamedTuple):
-    """What a round saw of one function: milliseconds and megabytes."""
+FIRST = frozenset({name: label for label, (name, _) in reversed(GOOD.items())}.values())
+"""Of each function, the label with which it is also measured how soon it is ready."""
 
-    ready: float
-    good: float
-    memory: float
+
+class Start(NamedTuple):
+    """What a round saw of one function; `ready_ms` only with its first label."""
+
+    good_ms: float
+    memory_mb: float
+    ready_ms: float | None = None
 
 
 Pair: TypeAlias = tuple[Start, Start]
@@ -61,12 +65,11 @@ def measure(on: Stage, progress: Progress) -> Found:
     for turn in range(1, ROUNDS + 1):
         progress(f"round {turn} of {ROUNDS}")
         before = _started(on, EMPTY, EMPTY_CALL)
-        ready: dict[str, float] = {}
         for label, (name, good) in GOOD.items():
-            if name not in ready:
-                call = EVENT_READY if name in EVENT_FUNCTIONS else READY
-                ready[name] = _started(on, name, call).good
-            start = _started(on, name, good(on))._replace(ready=ready[name])
+            ready_ms = None
+            if label in FIRST:
+                ready_ms = _started(on, name, EVENT_READY if name in EVENT_FUNCTIONS else READY).good_ms
+            start = _started(on, name, good(on))._replace(ready_ms=ready_ms)
             on.quiet()
             after = _started(on, EMPTY, EMPTY_CALL)
             seen[label].append((start, _mean(before, after)))
@@ -83,7 +86,7 @@ def _started(on: Stage, name: str, call: Call) -> Start:
     with on.deployed.starting(name, on.state) as (process, port):
         status, ms = process.first(port, call)
         _must(name, call, status)
-        return Start(ms, ms, process.memory_mb())
+        return Start(ms, process.memory_mb())
 
 
 def _must(name: str, call: Call, status: int) -> None:
@@ -92,20 +95,24 @@ def _must(name: str, call: Call, status: int) -> None:
 
 
 def _mean(one: Start, other: Start) -> Start:
-    return Start(*((a + b) / 2 for a, b in zip(one, other, strict=True)))
+    return Start((one.good_ms + other.good_ms) / 2, (one.memory_mb + other.memory_mb) / 2)
 
 
 def _summary(pairs: list[Pair]) -> Found:
     """Each ratio is a median of ratios: a function and the empty ones around it met the machine in the same moment."""
-    ready, good, memory = (median(values) for values in zip(*(start for start, _ in pairs), strict=True))
-    over = [median(start[i] / empty[i] for start, empty in pairs) for i in range(len(Start._fields))]
+    good = {
+        "good_ms": round(median(start.good_ms for start, _ in pairs)),
+        "good_ratio": round(median(start.good_ms / empty.good_ms for start, empty in pairs), 2),
+        "memory_mb": round(median(start.memory_mb for start, _ in pairs)),
+        "memory_ratio": round(median(start.memory_mb / empty.memory_mb for start, empty in pairs), 2),
+    }
+    ready = [(start.ready_ms, empty.good_ms) for start, empty in pairs if start.ready_ms is not None]
+    if not ready:
+        return good
     return {
-        "ready_ms": round(ready),
-        "ready_ratio": round(over[0], 2),
-        "good_ms": round(good),
-        "good_ratio": round(over[1], 2),
-        "memory_mb": round(memory),
-        "memory_ratio": round(over[2], 2),
+        "ready_ms": round(median(ms for ms, _ in ready)),
+        "ready_ratio": round(median(ms / base for ms, base in ready), 2),
+        **good,
     }
 
 
@@ -117,8 +124,8 @@ def rows(found: Found) -> list[Row]:
         *(
             (
                 label,
-                str(one["ready_ms"]),
-                times(one["ready_ratio"]),
+                str(one.get("ready_ms", "-")),
+                times(one.get("ready_ratio")),
                 str(one["good_ms"]),
                 times(one["good_ratio"]),
                 str(one["memory_mb"]),

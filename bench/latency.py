@@ -2,8 +2,8 @@
 
 Over the very statements that the call sent to PostgreSQL, sent again by bare psycopg to a copy of the database that was
 made before; and over those with the call's requests to other services, sent again by bare httpx. A quote sends nothing:
-its baseline is a request to an empty function. Each turn goes all ways and measures the baselines beside them, while
-nothing else is on its way.
+its baseline is a request to an empty function. Each turn goes in process and measures the baselines beside it,
+every other one goes the other ways too, and nothing else is on its way.
 """
 
 import json
@@ -30,7 +30,7 @@ from pinjam.local.road import Walker
 EACH = 100
 """Calls of each kind in process. With fewer, the 99th percentile would be the slowest of them."""
 OTHER_WAYS_EVERY = 2
-"""The other ways go in each so-manieth turn alone, which spares a minute."""
+"""Of so many turns, one goes the other ways too; that spares a minute. Their 99th percentile is the slowest call."""
 WARM = 10
 BORROWERS = 4
 """By each way: what one way writes must not be missing from the copy of the database when another reads it."""

@@ -1,8 +1,8 @@
 """The code that classes write for themselves while modules are loaded, compiled beforehand.
 
 A start of a function makes more than a hundred dataclasses, the domain's and its libraries'. Each writes its methods as
-text and compiles that; named tuples and annotations do the same. Together it is a third of what a start does beyond the
-framework. A package brings this code compiled, as it brings its modules' (docs/adr/0033).
+text and compiles that; named tuples and annotations do the same. Together it is a third to a half of what a start does
+beyond the framework. A package brings this code compiled, as it brings its modules' (docs/adr/0033).
 
 Code is found by its whole text, and text that is not there is compiled as ever: it cannot be stale.
 """
@@ -48,15 +48,19 @@ def reading(content: bytes) -> Find:
     """
     if not content.startswith(MAGIC_NUMBER):
         return lambda *_: None
-    modules: Mapping[str, bytes] = marshal.loads(content[len(MAGIC_NUMBER) :])  # noqa: S302 - it is as much ours as the modules beside it
+    modules: Mapping[str, bytes] = _opened(content[len(MAGIC_NUMBER) :])
     opened: dict[str, Mapping[str, CodeType]] = {}
 
     def find(module: str, text: str, _mode: Mode) -> CodeType | None:
         if module not in opened:
-            opened[module] = marshal.loads(modules[module]) if module in modules else {}  # noqa: S302 - as above
+            opened[module] = _opened(modules[module]) if module in modules else {}
         return opened[module].get(text)
 
     return find
+
+
+def _opened(content: bytes) -> Any:
+    return marshal.loads(content)  # noqa: S302 - it came with the modules beside it, and is trusted as they are
 
 
 def use(find: Find) -> None:

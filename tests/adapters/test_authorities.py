@@ -40,25 +40,28 @@ def encrypted(certificate: Path) -> Iterator[str]:
         thread.join(10)
 
 
+def kept(certificate: Path, folder: Path) -> Path:
+    """A folder that holds a certificate as a system keeps it."""
+    read = x509.load_pem_x509_certificate(certificate.read_bytes())
+    folder.mkdir()
+    named = f"{X509.from_cryptography(read).subject_name_hash():08x}.0"
+    (folder / named).write_bytes(certificate.read_bytes())
+    return folder
+
+
 def test_a_server_is_believed_whose_authority_the_system_keeps_in_a_file_of_its_own(
     encrypted: str, certificate: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "certs"
-    folder.mkdir()
-    read = x509.load_pem_x509_certificate(certificate.read_bytes())
-    named = f"{X509.from_cryptography(read).subject_name_hash():08x}.0"
-    (folder / named).write_bytes(certificate.read_bytes())
+    folder = kept(certificate, tmp_path / "certs")
     with httpx.Client(verify=authorities_in(folder), trust_env=False, timeout=5) as client:
         assert client.get(encrypted).status_code == 204
 
 
-@pytest.mark.parametrize("system", ["keeps none so", "keeps others"])
+@pytest.mark.parametrize("system", ["has no such folder", "keeps another of that name"])
 def test_a_server_is_not_believed_whose_authority_nobody_knows(encrypted: str, tmp_path: Path, system: str) -> None:
     folder = tmp_path / "certs"
-    if system == "keeps others":
-        folder.mkdir()
-        other = self_signed(tmp_path / "other.pem")
-        (folder / "00000000.0").write_bytes(other.read_bytes())
+    if system == "keeps another of that name":
+        kept(self_signed(tmp_path / "other.pem"), folder)
     with (
         httpx.Client(verify=authorities_in(folder), trust_env=False, timeout=5) as client,
         pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"),
@@ -66,5 +69,5 @@ def test_a_server_is_not_believed_whose_authority_nobody_knows(encrypted: str, t
         client.get(encrypted)
 
 
-def test_where_the_system_keeps_no_authorities_so_those_of_the_library_are_believed(tmp_path: Path) -> None:
+def test_the_authorities_of_the_library_are_believed_where_the_system_has_no_such_folder(tmp_path: Path) -> None:
     assert len(authorities_in(tmp_path / "none").get_ca_certs()) > 50

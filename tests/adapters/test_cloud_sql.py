@@ -10,17 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from tests.certificates import self_signed
 
 from pinjam.adapters.postgres import PostgresStore
 from pinjam.adapters.postgres_connections import Connections
@@ -270,37 +267,11 @@ def pass_on(source: socket.socket, target: socket.socket) -> None:
         return  # Either side has gone.
 
 
-def make_certificate(folder: Path) -> Path:
-    """A key and its own certificate, for the name `pinjam-sql`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pinjam-sql")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("pinjam-sql")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "server.pem"
-    encoded = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(encoded + made.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
 def test_a_private_address_is_reached_by_tls_with_the_servers_own_certificate(
     server: Server, tmp_path: Path, open_store: Open, token: Callable[[], str]
 ) -> None:
-    certificate = make_certificate(tmp_path)
-    (tmp_path / "other").mkdir()
-    other = make_certificate(tmp_path / "other")
+    certificate = self_signed(tmp_path / "server.pem", "pinjam-sql")
+    other = self_signed(tmp_path / "other.pem", "pinjam-sql")
     with private_address(server, certificate=certificate) as address:
         url = f"{address} host=pinjam-sql dbname=pinjam user={LOGIN} sslmode=verify-full sslrootcert="
         assert count(open_store(f"{url}{certificate}", password=token)) == count(open_store(server.url))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pinjam import class_code
-from pinjam.local.class_code import Recording
+from pinjam.local.class_code_recorder import Recording
 from pinjam.local.packages import pack, write_folder
 
 ASK = """

@@ -19,6 +19,6 @@ def authorities_in(folder: Path) -> ssl.SSLContext:
     """
     if any(folder.glob("*.0")):
         return ssl.create_default_context(capath=str(folder))
-    import httpx  # noqa: PLC0415 - only here
+    import httpx
 
     return httpx.create_ssl_context(trust_env=False)

@@ -94,9 +94,9 @@ class SigningKeys:
 
 def _keys_in(content: bytes) -> dict[str, object]:
     found = json.loads(content)
-    if not isinstance(found, dict):
-        raise ValueError("no set of keys")  # noqa: TRY004 - as any other answer that is none
-    return found
+    if isinstance(found, dict):
+        return found
+    raise ValueError("no set of keys")
 
 
 class FirebaseTokenVerifier:

@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pinjam import class_code
-from pinjam.local.class_code import recorded
+from pinjam.local.class_code_recorder import recorded
 from pinjam.local.needs import needs_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -1,4 +1,4 @@
-"""`python -m pinjam.local.class_code <folder> <module> ...`: writes what `pinjam.class_code` reads in a package.
+"""`python -m pinjam.local.class_code_recorder FOLDER MODULE ...`: writes what `pinjam.class_code` reads in a package.
 
 It loads the functions of a folder, and modules that they load later, and writes to the standard output what was
 compiled for their classes.
